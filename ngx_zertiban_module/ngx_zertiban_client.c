@@ -1,0 +1,745 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The client of the token endpoint: one exchange on nginx's event loop.
+ */
+
+
+#include "ngx_zertiban_client.h"
+#include "ngx_zertiban_request.h"
+#include "ngx_zertiban_response.h"
+
+#include <ngx_event_connect.h>
+
+
+typedef struct {
+    ngx_event_t                   deadline;
+
+    ngx_zertiban_client_conf_t   *conf;
+    ngx_zertiban_client_pt        handler;
+    void                         *data;
+
+    ngx_pool_t                   *pool;
+    ngx_log_t                     log;
+
+    ngx_resolver_ctx_t           *resolve;
+    ngx_addr_t                   *addrs;
+    ngx_uint_t                    naddrs;
+    ngx_uint_t                    naddr;          /* the next one to try */
+
+    ngx_peer_connection_t         peer;
+    ngx_buf_t                    *request;
+    ngx_zertiban_response_t      *response;
+    ngx_msec_t                    sent;
+
+    size_t                        reason_len;
+    u_char                        reason[NGX_ZERTIBAN_REASON_MAX];
+
+    unsigned                      connected:1;
+} ngx_zertiban_client_t;
+
+
+static void ngx_zertiban_client_log(ngx_log_t *log, ngx_uint_t level,
+    u_char *buf, size_t len);
+static void ngx_zertiban_client_resolve(ngx_zertiban_client_t *cl);
+static void ngx_zertiban_client_resolve_handler(ngx_resolver_ctx_t *ctx);
+static ngx_int_t ngx_zertiban_client_copy_addrs(ngx_zertiban_client_t *cl,
+    ngx_resolver_ctx_t *ctx);
+static void ngx_zertiban_client_connect(ngx_zertiban_client_t *cl);
+static void ngx_zertiban_client_next(ngx_zertiban_client_t *cl);
+static void ngx_zertiban_client_connected(ngx_zertiban_client_t *cl);
+static void ngx_zertiban_client_ssl_handler(ngx_connection_t *c);
+static void ngx_zertiban_client_ssl_done(ngx_zertiban_client_t *cl);
+static void ngx_zertiban_client_write_handler(ngx_event_t *wev);
+static void ngx_zertiban_client_read_handler(ngx_event_t *rev);
+static void ngx_zertiban_client_dummy_handler(ngx_event_t *ev);
+static ngx_int_t ngx_zertiban_client_test_connect(ngx_connection_t *c);
+static void ngx_zertiban_client_send(ngx_zertiban_client_t *cl);
+static void ngx_zertiban_client_recv(ngx_zertiban_client_t *cl);
+static ngx_int_t ngx_zertiban_client_parse(ngx_zertiban_client_t *cl,
+    ngx_uint_t eof);
+static void ngx_zertiban_client_answer(ngx_zertiban_client_t *cl);
+static void ngx_zertiban_client_deadline_handler(ngx_event_t *ev);
+static void ngx_zertiban_client_fail(ngx_zertiban_client_t *cl,
+    ngx_zertiban_error_e error, const char *reason);
+static void ngx_zertiban_client_finish(ngx_zertiban_client_t *cl,
+    ngx_zertiban_verdict_t *verdict);
+static void ngx_zertiban_client_close_peer(ngx_zertiban_client_t *cl);
+static void ngx_zertiban_client_resolve_done(ngx_zertiban_client_t *cl);
+
+
+ngx_int_t
+ngx_zertiban_client_start(ngx_zertiban_client_conf_t *conf, ngx_str_t *id,
+    ngx_str_t *secret, ngx_str_t *scope, ngx_zertiban_client_pt handler,
+    void *data)
+{
+    ngx_pool_t             *pool;
+    ngx_zertiban_client_t  *cl;
+
+    pool = ngx_create_pool(4096, ngx_cycle->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    cl = ngx_pcalloc(pool, sizeof(ngx_zertiban_client_t));
+    if (cl == NULL) {
+        goto failed;
+    }
+
+    cl->conf = conf;
+    cl->handler = handler;
+    cl->data = data;
+    cl->pool = pool;
+
+    cl->log = *ngx_cycle->log;
+    cl->log.log_level = ngx_max(cl->log.log_level, NGX_LOG_INFO);
+    cl->log.writer = ngx_zertiban_client_log;
+    cl->log.wdata = cl;
+    cl->log.handler = NULL;
+    cl->log.next = NULL;
+
+    cl->request = ngx_zertiban_request_create(pool, conf->endpoint, id, secret,
+                                              scope);
+    if (cl->request == NULL) {
+        goto failed;
+    }
+
+    cl->response = ngx_zertiban_response_create(pool, &cl->log);
+    if (cl->response == NULL) {
+        goto failed;
+    }
+
+    cl->deadline.handler = ngx_zertiban_client_deadline_handler;
+    cl->deadline.data = cl;
+    cl->deadline.log = ngx_cycle->log;
+
+    ngx_add_timer(&cl->deadline, conf->timeout);
+
+    if (conf->resolver && !conf->endpoint->literal) {
+        ngx_zertiban_client_resolve(cl);
+        return NGX_OK;
+    }
+
+    cl->addrs = conf->endpoint->addrs;
+    cl->naddrs = conf->endpoint->naddrs;
+
+    ngx_zertiban_client_connect(cl);
+
+    return NGX_OK;
+
+failed:
+
+    ngx_destroy_pool(pool);
+
+    return NGX_ERROR;
+}
+
+
+/*
+ * Keeps the text of a line, which is the reason if the exchange fails,
+ * and passes on what is not about the peer.
+ */
+
+static void
+ngx_zertiban_client_log(ngx_log_t *log, ngx_uint_t level, u_char *buf,
+    size_t len)
+{
+    u_char                 *p, *last;
+    ngx_zertiban_client_t  *cl;
+
+    cl = log->wdata;
+
+    /* "time [level] pid#tid: text" LF, as ngx_log_error_core() writes it */
+
+    last = buf + len;
+
+    if (len && last[-1] == LF) {
+        last--;
+    }
+
+    p = ngx_strlchr(buf, last, '#');
+
+    if (p) {
+        p = ngx_strlchr(p, last, ' ');
+    }
+
+    p = p ? p + 1 : buf;
+
+    if (level == NGX_LOG_DEBUG || level <= NGX_LOG_ALERT) {
+        ngx_log_error_core(level, ngx_cycle->log, 0, "%*s",
+                           (size_t) (last - p), p);
+        return;
+    }
+
+    cl->reason_len = ngx_min(last - p, NGX_ZERTIBAN_REASON_MAX);
+    ngx_memcpy(cl->reason, p, cl->reason_len);
+}
+
+
+static void
+ngx_zertiban_client_resolve(ngx_zertiban_client_t *cl)
+{
+    ngx_resolver_ctx_t  *ctx;
+
+    ctx = ngx_resolve_start(cl->conf->resolver, NULL);
+
+    if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
+        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
+                                 "could not start to resolve the host");
+        return;
+    }
+
+    ctx->name = cl->conf->endpoint->host;
+    ctx->handler = ngx_zertiban_client_resolve_handler;
+    ctx->data = cl;
+    ctx->timeout = cl->conf->timeout;
+
+    cl->resolve = ctx;
+
+    /* the handler may be called, and the client be gone, before it returns */
+
+    if (ngx_resolve_name(ctx) != NGX_OK) {
+        cl->resolve = NULL;
+        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
+                                 "could not start to resolve the host");
+    }
+}
+
+
+static void
+ngx_zertiban_client_resolve_handler(ngx_resolver_ctx_t *ctx)
+{
+    ngx_zertiban_client_t  *cl;
+
+    cl = ctx->data;
+
+    if (ctx->state) {
+        ngx_log_error(NGX_LOG_ERR, &cl->log, 0,
+                      "%V could not be resolved (%i: %s)",
+                      &ctx->name, ctx->state,
+                      ngx_resolver_strerror(ctx->state));
+
+        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
+                                 "the host could not be resolved");
+        return;
+    }
+
+    if (ngx_zertiban_client_copy_addrs(cl, ctx) != NGX_OK) {
+        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
+                                 "not enough memory");
+        return;
+    }
+
+    ngx_zertiban_client_resolve_done(cl);
+
+    ngx_zertiban_client_connect(cl);
+}
+
+
+static ngx_int_t
+ngx_zertiban_client_copy_addrs(ngx_zertiban_client_t *cl,
+    ngx_resolver_ctx_t *ctx)
+{
+    u_char           *p;
+    socklen_t         socklen;
+    ngx_addr_t       *addr;
+    ngx_uint_t        i;
+    struct sockaddr  *sockaddr;
+
+    addr = ngx_pcalloc(cl->pool, ctx->naddrs * sizeof(ngx_addr_t));
+    if (addr == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < ctx->naddrs; i++) {
+
+        socklen = ctx->addrs[i].socklen;
+
+        sockaddr = ngx_palloc(cl->pool, socklen);
+        if (sockaddr == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(sockaddr, ctx->addrs[i].sockaddr, socklen);
+        ngx_inet_set_port(sockaddr, cl->conf->endpoint->port);
+
+        p = ngx_pnalloc(cl->pool, NGX_SOCKADDR_STRLEN);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        addr[i].sockaddr = sockaddr;
+        addr[i].socklen = socklen;
+        addr[i].name.len = ngx_sock_ntop(sockaddr, socklen, p,
+                                         NGX_SOCKADDR_STRLEN, 1);
+        addr[i].name.data = p;
+    }
+
+    cl->addrs = addr;
+    cl->naddrs = ctx->naddrs;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_zertiban_client_connect(ngx_zertiban_client_t *cl)
+{
+    ngx_int_t          rc;
+    ngx_addr_t        *addr;
+    ngx_msec_t         left;
+    ngx_connection_t  *c;
+
+    do {
+        if (cl->naddr == cl->naddrs) {
+            ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
+                                     "the host has no address");
+            return;
+        }
+
+        addr = &cl->addrs[cl->naddr++];
+
+        ngx_memzero(&cl->peer, sizeof(ngx_peer_connection_t));
+
+        cl->peer.sockaddr = addr->sockaddr;
+        cl->peer.socklen = addr->socklen;
+        cl->peer.name = &addr->name;
+        cl->peer.get = ngx_event_get_peer;
+        cl->peer.log = &cl->log;
+        cl->peer.log_error = NGX_ERROR_ERR;
+
+        rc = ngx_event_connect_peer(&cl->peer);
+
+    } while (rc != NGX_OK && rc != NGX_AGAIN);
+
+    c = cl->peer.connection;
+
+    c->data = cl;
+    c->pool = cl->pool;
+    c->read->handler = ngx_zertiban_client_read_handler;
+    c->write->handler = ngx_zertiban_client_write_handler;
+
+    cl->connected = 0;
+
+    if (cl->naddr < cl->naddrs) {
+
+        /* an address that is silent leaves time for the others */
+
+        left = ngx_max((ngx_msec_int_t) (cl->deadline.timer.key
+                                         - ngx_current_msec), 1);
+
+        ngx_add_timer(c->write, left / (cl->naddrs - cl->naddr + 1) + 1);
+    }
+
+    if (rc == NGX_OK) {
+        ngx_zertiban_client_connected(cl);
+    }
+}
+
+
+static void
+ngx_zertiban_client_next(ngx_zertiban_client_t *cl)
+{
+    ngx_zertiban_client_close_peer(cl);
+    ngx_zertiban_client_connect(cl);
+}
+
+
+static void
+ngx_zertiban_client_connected(ngx_zertiban_client_t *cl)
+{
+    ngx_int_t          rc;
+    ngx_connection_t  *c;
+
+    c = cl->peer.connection;
+
+    cl->connected = 1;
+
+    if (!cl->conf->endpoint->ssl) {
+        ngx_zertiban_client_send(cl);
+        return;
+    }
+
+    if (ngx_zertiban_ssl_connection(c, &cl->conf->ssl, cl->conf->endpoint)
+        != NGX_OK)
+    {
+        ngx_zertiban_client_next(cl);
+        return;
+    }
+
+    rc = ngx_ssl_handshake(c);
+
+    if (rc == NGX_AGAIN) {
+        c->ssl->handler = ngx_zertiban_client_ssl_handler;
+        return;
+    }
+
+    ngx_zertiban_client_ssl_done(cl);
+}
+
+
+static void
+ngx_zertiban_client_ssl_handler(ngx_connection_t *c)
+{
+    ngx_zertiban_client_ssl_done(c->data);
+}
+
+
+static void
+ngx_zertiban_client_ssl_done(ngx_zertiban_client_t *cl)
+{
+    const char        *err;
+    ngx_connection_t  *c;
+
+    c = cl->peer.connection;
+
+    if (c->ssl->handshaked) {
+
+        /* ngx_ssl_handshake() has its own handlers */
+
+        c->read->handler = ngx_zertiban_client_read_handler;
+        c->write->handler = ngx_zertiban_client_write_handler;
+
+        ngx_zertiban_client_send(cl);
+        return;
+    }
+
+    err = cl->conf->ssl.verify ? ngx_zertiban_ssl_verify_error(c) : NULL;
+
+    if (err) {
+        ngx_log_error(NGX_LOG_ERR, &cl->log, 0,
+                      "the certificate of \"%V\" is not accepted: %s",
+                      cl->peer.name, err);
+
+    } else if (c->write->timedout) {
+        ngx_log_error(NGX_LOG_ERR, &cl->log, NGX_ETIMEDOUT,
+                      "TLS handshake with %V timed out", cl->peer.name);
+    }
+
+    ngx_zertiban_client_next(cl);
+}
+
+
+static void
+ngx_zertiban_client_write_handler(ngx_event_t *wev)
+{
+    ngx_connection_t       *c;
+    ngx_zertiban_client_t  *cl;
+
+    c = wev->data;
+    cl = c->data;
+
+    if (wev->timedout) {
+        ngx_log_error(NGX_LOG_ERR, &cl->log, NGX_ETIMEDOUT,
+                      "connect() to %V timed out", cl->peer.name);
+        ngx_zertiban_client_next(cl);
+        return;
+    }
+
+    if (cl->connected) {
+        ngx_zertiban_client_send(cl);
+        return;
+    }
+
+    if (ngx_zertiban_client_test_connect(c) != NGX_OK) {
+        ngx_zertiban_client_next(cl);
+        return;
+    }
+
+    ngx_zertiban_client_connected(cl);
+}
+
+
+static void
+ngx_zertiban_client_read_handler(ngx_event_t *rev)
+{
+    ngx_connection_t       *c;
+    ngx_zertiban_client_t  *cl;
+
+    c = rev->data;
+    cl = c->data;
+
+    if (c->close) {
+        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
+                                 "the worker process is shutting down");
+        return;
+    }
+
+    if (!cl->connected) {
+
+        /* a failure wakes both events, a success is left to the other one */
+
+        if (ngx_zertiban_client_test_connect(c) != NGX_OK) {
+            ngx_zertiban_client_next(cl);
+        }
+
+        return;
+    }
+
+    ngx_zertiban_client_recv(cl);
+}
+
+
+static void
+ngx_zertiban_client_dummy_handler(ngx_event_t *ev)
+{
+    ngx_log_debug0(NGX_LOG_DEBUG_EVENT, ev->log, 0,
+                   "zertiban client dummy handler");
+}
+
+
+static ngx_int_t
+ngx_zertiban_client_test_connect(ngx_connection_t *c)
+{
+    int        err;
+    socklen_t  len;
+
+    err = 0;
+    len = sizeof(int);
+
+    /* BSDs and Linux return 0 and set a pending error, Solaris returns -1 */
+
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len) == -1) {
+        err = ngx_socket_errno;
+    }
+
+    if (err) {
+        (void) ngx_connection_error(c, err, "connect() failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_zertiban_client_send(ngx_zertiban_client_t *cl)
+{
+    ssize_t            n;
+    ngx_buf_t         *b;
+    ngx_connection_t  *c;
+
+    c = cl->peer.connection;
+    b = cl->request;
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+
+    if (b->pos == b->start) {
+        cl->sent = ngx_current_msec;
+    }
+
+    while (b->pos < b->last) {
+
+        n = c->send(c, b->pos, b->last - b->pos);
+
+        if (n == NGX_AGAIN) {
+            break;
+        }
+
+        if (n == NGX_ERROR) {
+            ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
+                                     "could not send the token request");
+            return;
+        }
+
+        b->pos += n;
+    }
+
+    if (b->pos == b->last) {
+        c->write->handler = ngx_zertiban_client_dummy_handler;
+    }
+
+    if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
+                                 "could not watch the connection");
+        return;
+    }
+
+    if (c->read->ready) {
+        ngx_post_event(c->read, &ngx_posted_events);
+
+    } else if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
+                                 "could not watch the connection");
+    }
+}
+
+
+static void
+ngx_zertiban_client_recv(ngx_zertiban_client_t *cl)
+{
+    ssize_t            n;
+    ngx_buf_t         *b;
+    ngx_connection_t  *c;
+
+    c = cl->peer.connection;
+    b = &cl->response->buf;
+
+    do {
+        n = c->recv(c, b->last, b->end - b->last);
+
+        if (n == NGX_AGAIN) {
+
+            if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+                ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
+                                         "could not watch the connection");
+            }
+
+            return;
+        }
+
+        if (n == NGX_ERROR || (n == 0 && b->last == b->start)) {
+            ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
+                              "the connection was closed without an answer");
+            return;
+        }
+
+        b->last += n;
+
+    } while (ngx_zertiban_client_parse(cl, n == 0) == NGX_AGAIN);
+}
+
+
+/* returns NGX_AGAIN, or NGX_DONE if the client is gone */
+
+static ngx_int_t
+ngx_zertiban_client_parse(ngx_zertiban_client_t *cl, ngx_uint_t eof)
+{
+    switch (ngx_zertiban_response_parse(cl->response, eof)) {
+
+    case NGX_AGAIN:
+        return NGX_AGAIN;
+
+    case NGX_OK:
+        ngx_zertiban_client_answer(cl);
+        return NGX_DONE;
+
+    default: /* NGX_ERROR */
+        cl->reason_len = 0;
+        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_BAD_RESPONSE,
+                                 cl->response->err);
+        return NGX_DONE;
+    }
+}
+
+
+static void
+ngx_zertiban_client_answer(ngx_zertiban_client_t *cl)
+{
+    ngx_zertiban_verdict_t    verdict;
+    ngx_zertiban_response_t  *rp;
+
+    rp = cl->response;
+
+    ngx_memzero(&verdict, sizeof(ngx_zertiban_verdict_t));
+
+    ngx_zertiban_token_parse(rp->status.code, rp->body,
+                             rp->body_last - rp->body, &verdict);
+
+    /* it is obeyed on 429 and 503 */
+
+    verdict.retry_after = (verdict.status == 429 || verdict.status == 503)
+                          ? rp->retry_after : -1;
+
+    ngx_zertiban_client_finish(cl, &verdict);
+}
+
+
+static void
+ngx_zertiban_client_deadline_handler(ngx_event_t *ev)
+{
+    ngx_zertiban_client_t  *cl;
+
+    cl = ev->data;
+
+    cl->reason_len = 0;
+
+    ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_TIMEOUT,
+                             "the token endpoint did not answer in time");
+}
+
+
+static void
+ngx_zertiban_client_fail(ngx_zertiban_client_t *cl, ngx_zertiban_error_e error,
+    const char *reason)
+{
+    ngx_zertiban_verdict_t  verdict;
+
+    ngx_memzero(&verdict, sizeof(ngx_zertiban_verdict_t));
+
+    verdict.error = error;
+    verdict.retry_after = -1;
+
+    if (cl->reason_len) {
+        verdict.reason.len = cl->reason_len;
+        verdict.reason.data = cl->reason;
+
+    } else {
+        verdict.reason.len = ngx_strlen(reason);
+        verdict.reason.data = (u_char *) reason;
+    }
+
+    ngx_zertiban_client_finish(cl, &verdict);
+}
+
+
+static void
+ngx_zertiban_client_finish(ngx_zertiban_client_t *cl,
+    ngx_zertiban_verdict_t *verdict)
+{
+    ngx_buf_t  *b;
+
+    ngx_zertiban_client_resolve_done(cl);
+    ngx_zertiban_client_close_peer(cl);
+
+    if (cl->deadline.timer_set) {
+        ngx_del_timer(&cl->deadline);
+    }
+
+    cl->handler(cl->data, verdict, cl->sent);
+
+    b = cl->request;
+    ngx_explicit_memzero(b->start, b->end - b->start);
+
+    b = &cl->response->buf;
+    ngx_explicit_memzero(b->start, b->last - b->start);
+
+    ngx_destroy_pool(cl->pool);
+}
+
+
+static void
+ngx_zertiban_client_close_peer(ngx_zertiban_client_t *cl)
+{
+    ngx_connection_t  *c;
+
+    c = cl->peer.connection;
+
+    if (c == NULL) {
+        return;
+    }
+
+    if (c->ssl) {
+
+        /* as in ngx_http_upstream_finalize_request() */
+
+        c->ssl->no_wait_shutdown = 1;
+        (void) ngx_ssl_shutdown(c);
+    }
+
+    ngx_close_connection(c);
+    cl->peer.connection = NULL;
+}
+
+
+static void
+ngx_zertiban_client_resolve_done(ngx_zertiban_client_t *cl)
+{
+    if (cl->resolve) {
+        ngx_resolve_name_done(cl->resolve);
+        cl->resolve = NULL;
+    }
+}

@@ -1,0 +1,61 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * Everything that differs between the supported versions of nginx.
+ */
+
+
+#ifndef _NGX_ZERTIBAN_COMPAT_H_INCLUDED_
+#define _NGX_ZERTIBAN_COMPAT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <nginx.h>
+
+
+#if (nginx_version >= 1023000)
+
+/*
+ * since 1.23.0 ngx_http_link_multi_headers() links equally named headers,
+ * once for a request
+ */
+
+#define ngx_zertiban_multi_save(r, h)                                         \
+    (h)->multi = (r)->headers_in.multi;                                       \
+    (h)->multi_linked = (r)->headers_in.multi_linked;                         \
+    (r)->headers_in.multi_linked = 0
+
+#define ngx_zertiban_multi_restore(r, h)                                      \
+    (r)->headers_in.multi = (h)->multi;                                       \
+    (r)->headers_in.multi_linked = (h)->multi_linked
+
+#define ngx_zertiban_header_unlink(h)      (h)->next = NULL
+
+#else
+
+#define ngx_zertiban_multi_save(r, h)
+#define ngx_zertiban_multi_restore(r, h)
+#define ngx_zertiban_header_unlink(h)
+
+#endif
+
+
+#if (nginx_version >= 1027002)
+
+/* since 1.27.2 the caller says whether trailers are to be kept */
+
+#define ngx_zertiban_parse_chunked(r, b, ctx)                                 \
+    ngx_http_parse_chunked(r, b, ctx, 0)
+
+#else
+
+#define ngx_zertiban_parse_chunked(r, b, ctx)                                 \
+    ngx_http_parse_chunked(r, b, ctx)
+
+#endif
+
+
+#endif /* _NGX_ZERTIBAN_COMPAT_H_INCLUDED_ */

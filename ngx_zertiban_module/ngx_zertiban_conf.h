@@ -1,0 +1,89 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ */
+
+
+#ifndef _NGX_ZERTIBAN_CONF_H_INCLUDED_
+#define _NGX_ZERTIBAN_CONF_H_INCLUDED_
+
+
+#include "ngx_zertiban_compat.h"
+#include "ngx_zertiban_credential.h"
+
+
+/* where a directive stands, for what is found out when all are known */
+
+typedef struct {
+    ngx_str_t                      file;
+    ngx_uint_t                     line;
+} ngx_zertiban_place_t;
+
+
+typedef struct {
+    ngx_str_t                      zone_name;
+    size_t                         zone_size;
+
+    ngx_zertiban_credentials_t    *credentials;
+
+    /* variables that show what is replaced, NGX_ERROR if nobody uses them */
+
+    ngx_int_t                      authorization_index;
+    ngx_int_t                      tenant_index;
+
+    unsigned                       gated:1;     /* some location is */
+} ngx_zertiban_main_conf_t;
+
+
+typedef struct {
+    ngx_flag_t                     enable;
+    ngx_zertiban_place_t           place;       /* of "zertiban on" */
+
+    ngx_http_complex_value_t      *client_id;
+    ngx_http_complex_value_t      *client_secret;
+    ngx_http_complex_value_t      *scope;
+    ngx_http_complex_value_t      *tenant_id;
+
+    ngx_msec_t                     refresh_before;
+
+    ngx_zertiban_client_conf_t     client;
+
+    /* NULL if the credential depends on variables */
+
+    ngx_zertiban_credential_t     *credential;
+
+    ngx_http_handler_pt            handler;     /* behind the gate */
+
+    unsigned                       explicit:1;  /* "zertiban" is set here */
+    unsigned                       secret_file:1;
+    unsigned                       checked:1;   /* a request was looked at */
+} ngx_zertiban_loc_conf_t;
+
+
+char *ngx_zertiban_conf_enable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_zertiban_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_zertiban_conf_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_zertiban_conf_client_id(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_zertiban_conf_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_zertiban_conf_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_zertiban_conf_tenant(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* warns of "zertiban_ssl_verify off", refuses a timeout of nothing */
+
+extern ngx_conf_post_t  ngx_zertiban_conf_verify_post;
+extern ngx_conf_post_t  ngx_zertiban_conf_timeout_post;
+
+/*
+ * RFC 9110, section 5.5, and what a tenant may be: 1 to 128 visible ASCII
+ * characters.
+ */
+
+#define NGX_ZERTIBAN_TENANT_MAX  128
+
+ngx_uint_t ngx_zertiban_tenant_valid(ngx_str_t *tenant);
+
+
+#endif /* _NGX_ZERTIBAN_CONF_H_INCLUDED_ */

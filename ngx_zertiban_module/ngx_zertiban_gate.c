@@ -1,0 +1,542 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The gate before the content handler: a request goes on with a valid token,
+ * waits for one, or is refused.
+ */
+
+
+#include "ngx_zertiban_gate.h"
+#include "ngx_zertiban_inject.h"
+#include "ngx_zertiban_secret.h"
+
+
+/* what has to be undone if the request ends before its time */
+
+struct ngx_zertiban_hold_s {
+    ngx_zertiban_waiter_t        waiter;
+    ngx_http_request_t          *request;
+    ngx_zertiban_ctx_t          *ctx;
+    ngx_zertiban_credential_t   *credential;
+    ngx_msec_t                   start;
+};
+
+
+typedef struct {
+    ngx_str_t                    name;
+    ngx_int_t                    status;
+} ngx_zertiban_error_t;
+
+
+static ngx_zertiban_error_e ngx_zertiban_gate_values(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx);
+static ngx_zertiban_error_e ngx_zertiban_gate_credential(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx, ngx_zertiban_loc_conf_t *zlcf);
+static ngx_int_t ngx_zertiban_gate_pass(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx);
+static void ngx_zertiban_gate_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_zertiban_gate_wait(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx);
+static void ngx_zertiban_gate_event_handler(ngx_event_t *ev);
+static void ngx_zertiban_gate_resume(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx, ngx_int_t rc);
+static ngx_int_t ngx_zertiban_gate_no_token(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx, ngx_int_t rc);
+static ngx_int_t ngx_zertiban_gate_refuse(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx, ngx_zertiban_error_e error);
+static ngx_int_t ngx_zertiban_gate_retry_after(ngx_http_request_t *r,
+    ngx_msec_t delay);
+static ngx_int_t ngx_zertiban_gate_hold(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx);
+static void ngx_zertiban_gate_cleanup(void *data);
+
+
+/* in the order of ngx_zertiban_error_e */
+
+static ngx_zertiban_error_t  ngx_zertiban_errors[] = {
+    { ngx_null_string, NGX_OK },
+    { ngx_string("idp_unreachable"), NGX_HTTP_SERVICE_UNAVAILABLE },
+    { ngx_string("idp_rejected_client"), NGX_HTTP_BAD_GATEWAY },
+    { ngx_string("idp_bad_response"), NGX_HTTP_BAD_GATEWAY },
+    { ngx_string("idp_rate_limited"), NGX_HTTP_SERVICE_UNAVAILABLE },
+    { ngx_string("idp_timeout"), NGX_HTTP_GATEWAY_TIME_OUT },
+    { ngx_string("bad_tenant"), NGX_HTTP_BAD_REQUEST },
+    { ngx_string("bad_credential"), NGX_HTTP_BAD_REQUEST },
+    { ngx_string("zone_full"), NGX_HTTP_SERVICE_UNAVAILABLE }
+};
+
+
+ngx_int_t
+ngx_zertiban_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                 rc;
+    ngx_zertiban_ctx_t       *ctx;
+    ngx_zertiban_error_e      error;
+    ngx_zertiban_loc_conf_t  *zlcf;
+
+    ngx_log_debug0(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
+                   "zertiban handler");
+
+    zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
+
+    if (zlcf->handler == NULL) {
+
+        /*
+         * r->content_handler is of an "if" block that matched first, the
+         * configuration of another one, which has no handler
+         */
+
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (!zlcf->enable) {
+        return zlcf->handler(r);
+    }
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_zertiban_ctx_t));
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_set_ctx(r, ctx, ngx_zertiban_module);
+
+    error = ngx_zertiban_gate_values(r, ctx);
+
+    if (error) {
+        return ngx_zertiban_gate_refuse(r, ctx, error);
+    }
+
+    rc = ngx_zertiban_credential_token(ctx->credential);
+
+    if (rc == NGX_OK) {
+        return ngx_zertiban_gate_pass(r, ctx);
+    }
+
+    if (rc != NGX_AGAIN) {
+        return ngx_zertiban_gate_no_token(r, ctx, rc);
+    }
+
+    if (ngx_zertiban_gate_wait(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->main->count++;
+
+    return NGX_DONE;
+}
+
+
+static ngx_zertiban_error_e
+ngx_zertiban_gate_values(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
+{
+    ngx_zertiban_loc_conf_t  *zlcf;
+
+    zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
+
+    if (ngx_http_complex_value(r, zlcf->tenant_id, &ctx->tenant) != NGX_OK) {
+        return NGX_ZERTIBAN_BAD_TENANT;
+    }
+
+    /* a literal one was checked with the configuration */
+
+    if (zlcf->tenant_id->lengths && !ngx_zertiban_tenant_valid(&ctx->tenant)) {
+        ctx->tenant.len = 0;
+        return NGX_ZERTIBAN_BAD_TENANT;
+    }
+
+    if (zlcf->credential) {
+        ctx->credential = zlcf->credential;
+        return NGX_ZERTIBAN_OK;
+    }
+
+    return ngx_zertiban_gate_credential(r, ctx, zlcf);
+}
+
+
+static ngx_zertiban_error_e
+ngx_zertiban_gate_credential(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
+    ngx_zertiban_loc_conf_t *zlcf)
+{
+    ngx_zertiban_identity_t    identity;
+    ngx_zertiban_main_conf_t  *zmcf;
+
+    zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
+
+    identity.url = zlcf->client.endpoint->url;
+    ngx_str_null(&identity.scope);
+
+    if (ngx_http_complex_value(r, zlcf->client_id, &identity.id) != NGX_OK
+        || ngx_http_complex_value(r, zlcf->client_secret, &identity.secret)
+           != NGX_OK
+        || (zlcf->scope
+            && ngx_http_complex_value(r, zlcf->scope, &identity.scope)
+               != NGX_OK))
+    {
+        return NGX_ZERTIBAN_BAD_CREDENTIAL;
+    }
+
+    if (ngx_zertiban_client_id_check(&identity.id)
+        || ngx_zertiban_secret_check(&identity.secret))
+    {
+        return NGX_ZERTIBAN_BAD_CREDENTIAL;
+    }
+
+    ctx->credential = ngx_zertiban_credential_get(zmcf->credentials, NULL,
+                                                  &identity, &zlcf->client,
+                                                  zlcf->refresh_before);
+
+    return ctx->credential ? NGX_ZERTIBAN_OK : NGX_ZERTIBAN_ZONE_FULL;
+}
+
+
+static ngx_int_t
+ngx_zertiban_gate_pass(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
+{
+    /* the request may be built later: after its body, or a cache lock */
+
+    if (!ctx->credential->pinned && ngx_zertiban_gate_hold(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_zertiban_inject(r, ctx, ngx_zertiban_gate_body_handler);
+}
+
+
+/* the token that was valid when the body began to come may have expired */
+
+static void
+ngx_zertiban_gate_body_handler(ngx_http_request_t *r)
+{
+    ngx_int_t            rc;
+    ngx_zertiban_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
+
+    rc = ngx_zertiban_credential_token(ctx->credential);
+
+    if (rc == NGX_AGAIN) {
+
+        if (ngx_zertiban_gate_wait(r, ctx) != NGX_OK) {
+            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        }
+
+        return;
+    }
+
+    ngx_zertiban_gate_resume(r, ctx, rc);
+}
+
+
+static ngx_int_t
+ngx_zertiban_gate_wait(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
+{
+    ngx_event_t              *rev;
+    ngx_zertiban_hold_t      *hold;
+    ngx_zertiban_loc_conf_t  *zlcf;
+
+    zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
+
+    if (ngx_zertiban_gate_hold(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* as in ngx_http_limit_req_handler(): to see that the client leaves */
+
+    if (r == r->main && !r->post_action) {
+        rev = r->connection->read;
+
+        if (rev->ready) {
+            ngx_post_event(rev, &ngx_posted_events);
+
+        } else if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        r->read_event_handler = ngx_http_test_reading;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    r->connection->log->action = "waiting for a token";
+
+    ctx->waited = 1;
+
+    hold = ctx->hold;
+    hold->start = ngx_current_msec;
+    hold->waiter.event.timedout = 0;
+
+    ngx_zertiban_credential_wait(ctx->credential, &hold->waiter);
+
+    /* not cancelable: it keeps a worker process that is shutting down */
+
+    ngx_add_timer(&hold->waiter.event, zlcf->client.timeout);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_zertiban_gate_event_handler(ngx_event_t *ev)
+{
+    ngx_int_t             rc;
+    ngx_connection_t     *c;
+    ngx_http_request_t   *r;
+    ngx_zertiban_ctx_t   *ctx;
+    ngx_zertiban_hold_t  *hold;
+
+    hold = ev->data;
+    ctx = hold->ctx;
+    r = hold->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
+                   "zertiban wait handler, timed out: %d", ev->timedout);
+
+    ngx_zertiban_credential_leave(&hold->waiter);
+
+    if (ev->timedout) {
+        ctx->credential->view.error = NGX_ZERTIBAN_IDP_TIMEOUT;
+        rc = NGX_DECLINED;
+
+    } else {
+        rc = ngx_zertiban_credential_token(ctx->credential);
+
+        if (rc == NGX_AGAIN) {
+            ngx_zertiban_credential_wait(ctx->credential, &hold->waiter);
+            return;
+        }
+    }
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    if (ev->posted) {
+        ngx_delete_posted_event(ev);
+    }
+
+    ctx->wait_time += ngx_current_msec - hold->start;
+
+    if (r == r->main) {
+        r->read_event_handler = ngx_http_block_reading;
+    }
+
+    ngx_zertiban_gate_resume(r, ctx, rc);
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_zertiban_gate_resume(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
+    ngx_int_t rc)
+{
+    if (rc != NGX_OK) {
+        ngx_http_finalize_request(r, ngx_zertiban_gate_no_token(r, ctx, rc));
+        return;
+    }
+
+    if (ctx->post_handler) {
+
+        /* the body is there, and so is the upstream */
+
+        ctx->post_handler(r);
+        return;
+    }
+
+    ngx_http_finalize_request(r, ngx_zertiban_gate_pass(r, ctx));
+}
+
+
+static ngx_int_t
+ngx_zertiban_gate_no_token(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
+    ngx_int_t rc)
+{
+    ngx_shm_zone_t  *shm_zone;
+
+    if (rc == NGX_DECLINED) {
+        return ngx_zertiban_gate_refuse(r, ctx, ctx->credential->view.error);
+    }
+
+    shm_zone = ctx->credential->credentials->shm_zone;
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "zertiban zone \"%V\" has no room for a credential, make "
+                  "\"zertiban_zone\" larger",
+                  ngx_zertiban_zone_name(shm_zone->data));
+
+    ctx->credential->view.delay = 0;
+
+    return ngx_zertiban_gate_refuse(r, ctx, NGX_ZERTIBAN_ZONE_FULL);
+}
+
+
+static ngx_int_t
+ngx_zertiban_gate_refuse(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
+    ngx_zertiban_error_e error)
+{
+    ngx_int_t   status;
+    ngx_msec_t  delay;
+
+    ctx->error = error;
+
+    /* so that the variables tell it after a redirect */
+
+    if (ngx_zertiban_gate_hold(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    status = ngx_zertiban_errors[error].status;
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "request refused without a token: %V",
+                  &ngx_zertiban_errors[error].name);
+
+    if (status == NGX_HTTP_SERVICE_UNAVAILABLE) {
+
+        delay = ctx->credential ? ctx->credential->view.delay : 0;
+
+        if (ngx_zertiban_gate_retry_after(r, delay) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    return status;
+}
+
+
+static ngx_int_t
+ngx_zertiban_gate_retry_after(ngx_http_request_t *r, ngx_msec_t delay)
+{
+    u_char           *p;
+    ngx_table_elt_t  *h;
+
+    p = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->hash = 1;
+    ngx_str_set(&h->key, "Retry-After");
+
+    h->value.data = p;
+    h->value.len = ngx_sprintf(p, "%M", ngx_max((delay + 999) / 1000, 1)) - p;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_zertiban_gate_hold(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
+{
+    ngx_event_t          *ev;
+    ngx_pool_cleanup_t   *cln;
+    ngx_zertiban_hold_t  *hold;
+
+    if (ctx->hold) {
+        return NGX_OK;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_zertiban_hold_t));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    hold = cln->data;
+    ngx_memzero(hold, sizeof(ngx_zertiban_hold_t));
+
+    hold->request = r;
+    hold->ctx = ctx;
+    hold->credential = ctx->credential;
+
+    if (hold->credential) {
+        ngx_zertiban_credential_hold(hold->credential);
+    }
+
+    ev = &hold->waiter.event;
+
+    ev->handler = ngx_zertiban_gate_event_handler;
+    ev->data = hold;
+    ev->log = r->connection->log;
+
+    cln->handler = ngx_zertiban_gate_cleanup;
+
+    ctx->hold = hold;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_zertiban_gate_cleanup(void *data)
+{
+    ngx_zertiban_hold_t *hold = data;
+
+    ngx_event_t  *ev;
+
+    ev = &hold->waiter.event;
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    if (ev->posted) {
+        ngx_delete_posted_event(ev);
+    }
+
+    ngx_zertiban_credential_leave(&hold->waiter);
+
+    if (hold->credential) {
+        ngx_zertiban_credential_release(hold->credential);
+    }
+}
+
+
+ngx_zertiban_ctx_t *
+ngx_zertiban_get_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t   *cln;
+    ngx_zertiban_ctx_t   *ctx;
+    ngx_zertiban_hold_t  *hold;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
+
+    if (ctx || (!r->internal && !r->filter_finalize)) {
+        return ctx;
+    }
+
+    /*
+     * a redirect or a filter finalization has zeroed r->ctx,
+     * as in ngx_http_realip_get_module_ctx()
+     */
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler == ngx_zertiban_gate_cleanup) {
+            hold = cln->data;
+
+            if (hold->request == r) {
+                return hold->ctx;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_str_t *
+ngx_zertiban_error_name(ngx_zertiban_error_e error)
+{
+    return &ngx_zertiban_errors[error].name;
+}

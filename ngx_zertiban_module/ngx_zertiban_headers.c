@@ -1,0 +1,184 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The request headers as the upstream is to see them.
+ */
+
+
+#include "ngx_zertiban_headers.h"
+
+
+static ngx_uint_t ngx_zertiban_headers_spoofed(ngx_list_part_t *part);
+static ngx_uint_t ngx_zertiban_header_is(ngx_table_elt_t *h, u_char *name);
+static ngx_int_t ngx_zertiban_headers_copy(ngx_http_request_t *r,
+    ngx_list_t *list);
+
+
+/* constant once ngx_zertiban_headers_init() has run, but for the value */
+
+static ngx_table_elt_t  ngx_zertiban_injected[2];
+
+
+#define ngx_zertiban_header_reserved(h)                                       \
+    (((h)->key.len == sizeof("authorization") - 1                             \
+      && ngx_zertiban_header_is(h, (u_char *) "authorization"))               \
+     || ((h)->key.len == sizeof("x-tenant-id") - 1                            \
+         && ngx_zertiban_header_is(h, (u_char *) "x-tenant-id")))
+
+
+void
+ngx_zertiban_headers_init(void)
+{
+    ngx_uint_t        i;
+    ngx_table_elt_t  *h;
+
+    h = ngx_zertiban_injected;
+
+    ngx_str_set(&h[0].key, "Authorization");
+    h[0].lowcase_key = (u_char *) "authorization";
+
+    ngx_str_set(&h[1].key, "x-tenant-id");
+    h[1].lowcase_key = (u_char *) "x-tenant-id";
+
+    for (i = 0; i < 2; i++) {
+        h[i].hash = ngx_hash_key(h[i].lowcase_key, h[i].key.len);
+    }
+}
+
+
+ngx_int_t
+ngx_zertiban_headers_inject(ngx_http_request_t *r, ngx_zertiban_headers_t *h,
+    ngx_str_t *authorization, ngx_str_t *tenant)
+{
+    ngx_list_t  list;
+
+    h->replaced = 0;
+
+    if (ngx_zertiban_headers_spoofed(&r->headers_in.headers.part)) {
+
+        if (ngx_zertiban_headers_copy(r, &list) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        h->list = r->headers_in.headers;
+        h->replaced = 1;
+
+        r->headers_in.headers = list;
+
+        if (list.last == &list.part) {
+            r->headers_in.headers.last = &r->headers_in.headers.part;
+        }
+
+        ngx_zertiban_multi_save(r, h);
+    }
+
+    h->elts[0] = ngx_zertiban_injected[0];
+    h->elts[0].value = *authorization;
+
+    h->elts[1] = ngx_zertiban_injected[1];
+    h->elts[1].value = *tenant;
+
+    h->part.elts = h->elts;
+    h->part.nelts = 2;
+    h->part.next = NULL;
+
+    /* list.last stays, so that a push never writes behind h->elts */
+
+    r->headers_in.headers.last->next = &h->part;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_zertiban_headers_restore(ngx_http_request_t *r, ngx_zertiban_headers_t *h)
+{
+    if (h->replaced) {
+        r->headers_in.headers = h->list;
+        ngx_zertiban_multi_restore(r, h);
+        return;
+    }
+
+    r->headers_in.headers.last->next = NULL;
+}
+
+
+static ngx_uint_t
+ngx_zertiban_headers_spoofed(ngx_list_part_t *part)
+{
+    ngx_uint_t        i;
+    ngx_table_elt_t  *header;
+
+    for ( /* void */ ; part; part = part->next) {
+
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (ngx_zertiban_header_reserved(&header[i])) {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_zertiban_header_is(ngx_table_elt_t *h, u_char *name)
+{
+    u_char  ch;
+    size_t  i;
+
+    for (i = 0; i < h->key.len; i++) {
+        ch = h->lowcase_key[i];
+
+        /* CGI makes the same variable of both */
+
+        if (ch == '_') {
+            ch = '-';
+        }
+
+        if (ch != name[i]) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_int_t
+ngx_zertiban_headers_copy(ngx_http_request_t *r, ngx_list_t *list)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *header;
+
+    if (ngx_list_init(list, r->pool, 20, sizeof(ngx_table_elt_t)) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (ngx_zertiban_header_reserved(&header[i])) {
+                continue;
+            }
+
+            h = ngx_list_push(list);
+            if (h == NULL) {
+                return NGX_ERROR;
+            }
+
+            *h = header[i];
+            ngx_zertiban_header_unlink(h);
+        }
+    }
+
+    return NGX_OK;
+}

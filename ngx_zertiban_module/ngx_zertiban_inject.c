@@ -1,0 +1,238 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The headers are the upstream's only while it builds its request.
+ *
+ * proxy, grpc, fastcgi, uwsgi and scgi hand their request to
+ * ngx_http_upstream_init() from within their content handlers, so there is no
+ * moment between ngx_http_upstream_create(), after which u->create_request may
+ * be wrapped, and its call.  Two facts make one:
+ *
+ * - ngx_http_upstream_create() finalizes a previous r->upstream that has a
+ *   cleanup.  A static one is put there: its finalize_request tells that the
+ *   handler is an upstream's, and that this very request has come to it.
+ *
+ * - ngx_http_upstream_init_request() returns at once if r->aio is set, which
+ *   finalize_request does.  It is called again when create_request is wrapped.
+ */
+
+
+#include "ngx_zertiban_inject.h"
+#include "ngx_zertiban_headers.h"
+
+
+static void ngx_zertiban_upstream_created(ngx_http_request_t *r, ngx_int_t rc);
+static ngx_int_t ngx_zertiban_create_request(ngx_http_request_t *r);
+static void ngx_zertiban_inject_check(ngx_http_request_t *r,
+    ngx_zertiban_loc_conf_t *zlcf, ngx_str_t *value);
+static ngx_uint_t ngx_zertiban_inject_find(ngx_buf_t *b, ngx_str_t *value);
+
+
+static ngx_http_cleanup_pt  ngx_zertiban_sentinel_cleanup;
+static ngx_http_upstream_t  ngx_zertiban_sentinel;
+
+
+ngx_int_t
+ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
+    ngx_http_client_body_handler_pt body_handler)
+{
+    ngx_int_t                 rc;
+    ngx_uint_t                immediate;
+    ngx_http_upstream_t      *u;
+    ngx_zertiban_loc_conf_t  *zlcf;
+
+    zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
+
+    u = r->upstream;
+
+    if (u == &ngx_zertiban_sentinel) {
+
+        /* a redirect by a handler that is not of an upstream */
+
+        u = NULL;
+
+    } else if (u && u->cleanup) {
+
+        /* as in ngx_http_upstream_create(), which will not see it */
+
+        r->main->count++;
+        (*u->cleanup)(r);
+    }
+
+    /* ngx_http_read_client_request_body() has nothing to read then */
+
+    immediate = (r != r->main || r->request_body || r->discard_body);
+
+    ngx_zertiban_sentinel.cleanup = &ngx_zertiban_sentinel_cleanup;
+    ngx_zertiban_sentinel.finalize_request = ngx_zertiban_upstream_created;
+
+    r->upstream = &ngx_zertiban_sentinel;
+
+    ctx->open = 1;
+
+    rc = zlcf->handler(r);
+
+    ctx->open = 0;
+
+    if (r->upstream == &ngx_zertiban_sentinel) {
+        r->upstream = u;
+        return rc;
+    }
+
+    if (!ctx->upstream) {
+        return rc;
+    }
+
+    r->aio = 0;
+
+    if (rc != NGX_DONE) {
+        return rc;
+    }
+
+    u = r->upstream;
+
+    ctx->create_request = u->create_request;
+    u->create_request = ngx_zertiban_create_request;
+
+    /* ngx_http_upstream_finalize_request() has set ngx_http_block_reading() */
+
+    if (immediate || r->read_event_handler == ngx_http_block_reading) {
+        ngx_http_upstream_init(r);
+        return NGX_DONE;
+    }
+
+    ctx->post_handler = r->request_body->post_handler;
+    r->request_body->post_handler = body_handler;
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_zertiban_upstream_created(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_zertiban_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
+
+    /* a redirect has brought the request elsewhere: no token there */
+
+    if (ctx == NULL || !ctx->open) {
+        return;
+    }
+
+    ctx->upstream = 1;
+    r->aio = 1;
+}
+
+
+static ngx_int_t
+ngx_zertiban_create_request(ngx_http_request_t *r)
+{
+    ngx_int_t                  rc;
+    ngx_str_t                 *value;
+    ngx_zertiban_ctx_t        *ctx;
+    ngx_zertiban_headers_t     headers;
+    ngx_zertiban_loc_conf_t   *zlcf;
+    ngx_zertiban_main_conf_t  *zmcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
+    zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
+    zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
+
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_zertiban_credential_token(ctx->credential) != NGX_OK) {
+
+        /* it was there, but the request had to wait for a cache lock */
+
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "the token expired before the request was built");
+        return NGX_ERROR;
+    }
+
+    /* these variables are cached: the client's values are what they show */
+
+    if (zmcf->authorization_index != NGX_ERROR) {
+        (void) ngx_http_get_indexed_variable(r, zmcf->authorization_index);
+    }
+
+    if (zmcf->tenant_index != NGX_ERROR) {
+        (void) ngx_http_get_indexed_variable(r, zmcf->tenant_index);
+    }
+
+    value = &ctx->credential->view.value;
+
+    if (ngx_zertiban_headers_inject(r, &headers, value, &ctx->tenant)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = ctx->create_request(r);
+
+    ngx_zertiban_headers_restore(r, &headers);
+
+    if (rc == NGX_OK && !zlcf->checked) {
+        zlcf->checked = 1;
+        ngx_zertiban_inject_check(r, zlcf, value);
+    }
+
+    return rc;
+}
+
+
+/* once for a location and worker: what an operator may have taken away */
+
+static void
+ngx_zertiban_inject_check(ngx_http_request_t *r, ngx_zertiban_loc_conf_t *zlcf,
+    ngx_str_t *value)
+{
+    ngx_buf_t                 *b;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    static ngx_str_t  preface = ngx_string("PRI * HTTP/2.0");
+
+    if (r->upstream->request_bufs == NULL) {
+        return;
+    }
+
+    b = r->upstream->request_bufs->buf;
+
+    if ((size_t) (b->last - b->pos) >= preface.len
+        && ngx_memcmp(b->pos, preface.data, preface.len) == 0)
+    {
+        /* the headers are compressed */
+        return;
+    }
+
+    if (ngx_zertiban_inject_find(b, value)) {
+        return;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "the token is missing in requests of the location \"%V\": "
+                  "\"Authorization\" is set there by \"proxy_set_header\" or "
+                  "the like, or \"proxy_pass_request_headers\" or the like "
+                  "is off", &clcf->name);
+}
+
+
+static ngx_uint_t
+ngx_zertiban_inject_find(ngx_buf_t *b, ngx_str_t *value)
+{
+    u_char  *p;
+
+    for (p = b->pos; (size_t) (b->last - p) >= value->len; p++) {
+        if (ngx_memcmp(p, value->data, value->len) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}

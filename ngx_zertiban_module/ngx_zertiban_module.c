@@ -1,0 +1,584 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The module: its directives, and how a configuration becomes a gateway.
+ */
+
+
+#include "ngx_zertiban.h"
+#include "ngx_zertiban_gate.h"
+#include "ngx_zertiban_headers.h"
+#include "ngx_zertiban_notify.h"
+#include "ngx_zertiban_variables.h"
+
+
+static void *ngx_zertiban_create_main_conf(ngx_conf_t *cf);
+static void *ngx_zertiban_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_zertiban_merge_gate(ngx_conf_t *cf,
+    ngx_zertiban_loc_conf_t *conf);
+static char *ngx_zertiban_merge_check(ngx_conf_t *cf,
+    ngx_zertiban_loc_conf_t *conf);
+static char *ngx_zertiban_merge_client(ngx_conf_t *cf,
+    ngx_zertiban_loc_conf_t *conf);
+static char *ngx_zertiban_merge_credential(ngx_conf_t *cf,
+    ngx_zertiban_loc_conf_t *conf);
+static ngx_int_t ngx_zertiban_postconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_zertiban_variable_index(ngx_conf_t *cf, char *name);
+static ngx_int_t ngx_zertiban_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_zertiban_init_process(ngx_cycle_t *cycle);
+
+
+static ngx_conf_bitmask_t  ngx_zertiban_ssl_protocols[] = {
+    { ngx_string("SSLv2"), NGX_SSL_SSLv2 },
+    { ngx_string("SSLv3"), NGX_SSL_SSLv3 },
+    { ngx_string("TLSv1"), NGX_SSL_TLSv1 },
+    { ngx_string("TLSv1.1"), NGX_SSL_TLSv1_1 },
+    { ngx_string("TLSv1.2"), NGX_SSL_TLSv1_2 },
+    { ngx_string("TLSv1.3"), NGX_SSL_TLSv1_3 },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_command_t  ngx_zertiban_commands[] = {
+
+    { ngx_string("zertiban"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF
+                        |NGX_CONF_FLAG,
+      ngx_zertiban_conf_enable,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_zertiban_loc_conf_t, enable),
+      NULL },
+
+    { ngx_string("zertiban_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_zertiban_conf_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("zertiban_token_endpoint"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_zertiban_conf_endpoint,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("zertiban_client_id"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_zertiban_conf_client_id,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("zertiban_client_secret"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_zertiban_conf_secret,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("zertiban_client_secret_file"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_zertiban_conf_secret_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("zertiban_tenant_id"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_zertiban_conf_tenant,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("zertiban_scope"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_zertiban_loc_conf_t, scope),
+      NULL },
+
+    { ngx_string("zertiban_refresh_before"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_zertiban_loc_conf_t, refresh_before),
+      NULL },
+
+    { ngx_string("zertiban_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_zertiban_loc_conf_t, client.timeout),
+      &ngx_zertiban_conf_timeout_post },
+
+    { ngx_string("zertiban_ssl_verify"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_zertiban_loc_conf_t, client.ssl.verify),
+      &ngx_zertiban_conf_verify_post },
+
+    { ngx_string("zertiban_ssl_verify_depth"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_zertiban_loc_conf_t, client.ssl.verify_depth),
+      NULL },
+
+    { ngx_string("zertiban_ssl_trusted_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_zertiban_loc_conf_t, client.ssl.trusted_certificate),
+      NULL },
+
+    { ngx_string("zertiban_ssl_crl"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_zertiban_loc_conf_t, client.ssl.crl),
+      NULL },
+
+    { ngx_string("zertiban_ssl_name"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_zertiban_loc_conf_t, client.ssl.name),
+      NULL },
+
+    { ngx_string("zertiban_ssl_server_name"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_zertiban_loc_conf_t, client.ssl.server_name),
+      NULL },
+
+    { ngx_string("zertiban_ssl_protocols"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_conf_set_bitmask_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_zertiban_loc_conf_t, client.ssl.protocols),
+      &ngx_zertiban_ssl_protocols },
+
+    { ngx_string("zertiban_ssl_ciphers"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_zertiban_loc_conf_t, client.ssl.ciphers),
+      NULL },
+
+    { ngx_string("zertiban_ssl_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_zertiban_loc_conf_t, client.ssl.certificate),
+      NULL },
+
+    { ngx_string("zertiban_ssl_certificate_key"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_zertiban_loc_conf_t, client.ssl.certificate_key),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_zertiban_module_ctx = {
+    ngx_zertiban_variables_add,            /* preconfiguration */
+    ngx_zertiban_postconfiguration,        /* postconfiguration */
+
+    ngx_zertiban_create_main_conf,         /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_zertiban_create_loc_conf,          /* create location configuration */
+    ngx_zertiban_merge_loc_conf            /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_zertiban_module = {
+    NGX_MODULE_V1,
+    &ngx_zertiban_module_ctx,              /* module context */
+    ngx_zertiban_commands,                 /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    ngx_zertiban_init_module,              /* init module */
+    ngx_zertiban_init_process,             /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static void *
+ngx_zertiban_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_zertiban_main_conf_t  *zmcf;
+
+    zmcf = ngx_pcalloc(cf->pool, sizeof(ngx_zertiban_main_conf_t));
+    if (zmcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     zmcf->zone_name = { 0, NULL };
+     *     zmcf->zone_size = 0;
+     *     zmcf->gated = 0;
+     */
+
+    zmcf->credentials = ngx_zertiban_credentials_create(cf);
+    if (zmcf->credentials == NULL) {
+        return NULL;
+    }
+
+    zmcf->authorization_index = NGX_ERROR;
+    zmcf->tenant_index = NGX_ERROR;
+
+    return zmcf;
+}
+
+
+static void *
+ngx_zertiban_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_zertiban_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_zertiban_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->place = { { 0, NULL }, 0 };
+     *     conf->client.endpoint = NULL;
+     *     conf->client.resolver = NULL;
+     *     conf->credential = NULL;
+     *     conf->handler = NULL;
+     *     conf->explicit = 0;
+     *     conf->secret_file = 0;
+     *     conf->checked = 0;
+     */
+
+    conf->enable = NGX_CONF_UNSET;
+    conf->client_id = NGX_CONF_UNSET_PTR;
+    conf->client_secret = NGX_CONF_UNSET_PTR;
+    conf->scope = NGX_CONF_UNSET_PTR;
+    conf->tenant_id = NGX_CONF_UNSET_PTR;
+    conf->refresh_before = NGX_CONF_UNSET_MSEC;
+    conf->client.timeout = NGX_CONF_UNSET_MSEC;
+
+    ngx_zertiban_ssl_init_conf(&conf->client.ssl);
+
+    return conf;
+}
+
+
+static char *
+ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_zertiban_loc_conf_t *prev = parent;
+    ngx_zertiban_loc_conf_t *conf = child;
+
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (!conf->explicit) {
+        conf->place = prev->place;
+    }
+
+    ngx_conf_merge_value(conf->enable, prev->enable, 0);
+    ngx_conf_merge_ptr_value(conf->client_id, prev->client_id, NULL);
+    ngx_conf_merge_ptr_value(conf->client_secret, prev->client_secret, NULL);
+    ngx_conf_merge_ptr_value(conf->scope, prev->scope, NULL);
+    ngx_conf_merge_ptr_value(conf->tenant_id, prev->tenant_id, NULL);
+    ngx_conf_merge_msec_value(conf->refresh_before, prev->refresh_before,
+                              60000);
+    ngx_conf_merge_msec_value(conf->client.timeout, prev->client.timeout,
+                              10000);
+
+    if (conf->client.endpoint == NULL) {
+        conf->client.endpoint = prev->client.endpoint;
+    }
+
+    if (ngx_zertiban_ssl_merge_conf(cf, &conf->client.ssl, &prev->client.ssl)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    /*
+     * the content handler is wrapped where it is configured, not in a phase,
+     * for clones of a request take it from there; this runs after the merge
+     * of the module that has set it, since modules of others come last
+     */
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    conf->handler = clcf->handler;
+
+    if (conf->handler == NULL && clcf->noname) {
+
+        /* an "if" block keeps the handler of the location it is in */
+
+        conf->handler = prev->handler;
+    }
+
+    if (!conf->enable) {
+        return NGX_CONF_OK;
+    }
+
+    if (conf->handler) {
+        clcf->handler = ngx_zertiban_handler;
+
+    } else if (!conf->explicit || clcf->loc_conf == NULL) {
+
+        /* nothing that could be gated, and nobody has asked for it here */
+
+        return NGX_CONF_OK;
+    }
+
+    return ngx_zertiban_merge_gate(cf, conf);
+}
+
+
+static char *
+ngx_zertiban_merge_gate(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
+{
+    ngx_zertiban_main_conf_t  *zmcf;
+
+    if (ngx_zertiban_merge_check(cf, conf) != NGX_CONF_OK
+        || ngx_zertiban_merge_client(cf, conf) != NGX_CONF_OK
+        || ngx_zertiban_merge_credential(cf, conf) != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
+    zmcf->gated = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_zertiban_merge_check(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
+{
+    char                      *missing;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (conf->client.endpoint == NULL) {
+        missing = "zertiban_token_endpoint";
+
+    } else if (conf->client_id == NULL) {
+        missing = "zertiban_client_id";
+
+    } else if (conf->client_secret == NULL) {
+        missing = "zertiban_client_secret_file";
+
+    } else if (conf->tenant_id == NULL) {
+        missing = "zertiban_tenant_id";
+
+    } else {
+        return NGX_CONF_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"zertiban\" is on in the location \"%V\", but there is no "
+                  "\"%s\": set it there or in a block around it, in %V:%ui",
+                  &clcf->name, missing, &conf->place.file, conf->place.line);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_zertiban_merge_client(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
+{
+    char                      *err;
+    ngx_zertiban_endpoint_t   *endpoint;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    endpoint = conf->client.endpoint;
+
+    if (endpoint->ssl
+        && ngx_zertiban_ssl_create(cf, &conf->client.ssl) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* without "resolver" it is a dummy that has no servers */
+
+    if (clcf->resolver && clcf->resolver->connections.nelts) {
+        conf->client.resolver = clcf->resolver;
+        return NGX_CONF_OK;
+    }
+
+    switch (ngx_zertiban_endpoint_resolve(cf->pool, endpoint, &err)) {
+
+    case NGX_OK:
+        return NGX_CONF_OK;
+
+    case NGX_DECLINED:
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "%s \"%V\" of \"zertiban_token_endpoint\", there will "
+                      "be no token from it: set \"resolver\", or reload when "
+                      "the name is known, in %V:%ui",
+                      err, &endpoint->host, &conf->place.file,
+                      conf->place.line);
+        return NGX_CONF_OK;
+
+    default: /* NGX_ERROR */
+        return NGX_CONF_ERROR;
+    }
+}
+
+
+static char *
+ngx_zertiban_merge_credential(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
+{
+    ngx_zertiban_identity_t    identity;
+    ngx_zertiban_main_conf_t  *zmcf;
+
+    if (conf->client_id->lengths
+        || conf->client_secret->lengths
+        || (conf->scope && conf->scope->lengths))
+    {
+        return NGX_CONF_OK;
+    }
+
+    identity.url = conf->client.endpoint->url;
+    identity.id = conf->client_id->value;
+    identity.secret = conf->client_secret->value;
+
+    if (conf->scope) {
+        identity.scope = conf->scope->value;
+
+    } else {
+        ngx_str_null(&identity.scope);
+    }
+
+    zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
+
+    conf->credential = ngx_zertiban_credential_get(zmcf->credentials, cf->pool,
+                                                   &identity, &conf->client,
+                                                   conf->refresh_before);
+
+    return conf->credential ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+static ngx_int_t
+ngx_zertiban_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_shm_zone_t            *shm_zone;
+    ngx_zertiban_main_conf_t  *zmcf;
+
+    zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
+
+    if (!zmcf->gated) {
+        return NGX_OK;
+    }
+
+    if (zmcf->zone_name.data == NULL) {
+        ngx_str_set(&zmcf->zone_name, "zertiban");
+        zmcf->zone_size = 1024 * 1024;
+    }
+
+    shm_zone = ngx_zertiban_zone_add(cf, &zmcf->zone_name, zmcf->zone_size,
+                                     &ngx_zertiban_module);
+    if (shm_zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    zmcf->credentials->shm_zone = shm_zone;
+
+    zmcf->authorization_index = ngx_zertiban_variable_index(cf,
+                                                         "http_authorization");
+    zmcf->tenant_index = ngx_zertiban_variable_index(cf, "http_x_tenant_id");
+
+    ngx_zertiban_headers_init();
+
+    return NGX_OK;
+}
+
+
+/* ngx_http_get_variable_index() would make the variable */
+
+static ngx_int_t
+ngx_zertiban_variable_index(ngx_conf_t *cf, char *name)
+{
+    size_t                      len;
+    ngx_uint_t                  i;
+    ngx_http_variable_t        *v;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    len = ngx_strlen(name);
+    v = cmcf->variables.elts;
+
+    for (i = 0; i < cmcf->variables.nelts; i++) {
+        if (v[i].name.len == len
+            && ngx_strncmp(v[i].name.data, name, len) == 0)
+        {
+            return i;
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_zertiban_init_module(ngx_cycle_t *cycle)
+{
+    ngx_zertiban_main_conf_t  *zmcf;
+
+    zmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_zertiban_module);
+
+    if (zmcf && zmcf->gated) {
+        ngx_zertiban_notify_init(cycle);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_zertiban_init_process(ngx_cycle_t *cycle)
+{
+    ngx_zertiban_main_conf_t  *zmcf;
+
+    /* a cache manager has nothing to do with it */
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    zmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_zertiban_module);
+
+    if (zmcf && zmcf->gated) {
+        ngx_zertiban_notify_listen(cycle, ngx_zertiban_credentials_wake,
+                                   zmcf->credentials);
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,237 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * TLS towards the token endpoint.
+ */
+
+
+#include "ngx_zertiban_ssl.h"
+
+#include <openssl/x509v3.h>
+
+
+static ngx_int_t ngx_zertiban_ssl_ca(ngx_conf_t *cf,
+    ngx_zertiban_ssl_conf_t *conf);
+
+
+void
+ngx_zertiban_ssl_init_conf(ngx_zertiban_ssl_conf_t *conf)
+{
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->protocols = 0;
+     *     conf->ciphers = { 0, NULL };
+     *     conf->trusted_certificate = { 0, NULL };
+     *     conf->crl = { 0, NULL };
+     *     conf->certificate = { 0, NULL };
+     *     conf->certificate_key = { 0, NULL };
+     *     conf->name = { 0, NULL };
+     *     conf->ssl = NULL;
+     */
+
+    conf->verify = NGX_CONF_UNSET;
+    conf->server_name = NGX_CONF_UNSET;
+    conf->verify_depth = NGX_CONF_UNSET_UINT;
+}
+
+
+ngx_int_t
+ngx_zertiban_ssl_merge_conf(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf,
+    ngx_zertiban_ssl_conf_t *prev)
+{
+    ngx_uint_t  preserve;
+
+    /* "name" and "server_name" belong to a connection, not to the context */
+
+    preserve = (conf->verify == NGX_CONF_UNSET
+                && conf->verify_depth == NGX_CONF_UNSET_UINT
+                && conf->protocols == 0
+                && conf->ciphers.data == NULL
+                && conf->trusted_certificate.data == NULL
+                && conf->crl.data == NULL
+                && conf->certificate.data == NULL
+                && conf->certificate_key.data == NULL);
+
+    ngx_conf_merge_value(conf->verify, prev->verify, 1);
+    ngx_conf_merge_value(conf->server_name, prev->server_name, 1);
+    ngx_conf_merge_uint_value(conf->verify_depth, prev->verify_depth, 1);
+    ngx_conf_merge_bitmask_value(conf->protocols, prev->protocols,
+                                 (NGX_CONF_BITMASK_SET
+                                  |NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3));
+    ngx_conf_merge_str_value(conf->ciphers, prev->ciphers, "DEFAULT");
+    ngx_conf_merge_str_value(conf->trusted_certificate,
+                             prev->trusted_certificate, "");
+    ngx_conf_merge_str_value(conf->crl, prev->crl, "");
+    ngx_conf_merge_str_value(conf->certificate, prev->certificate, "");
+    ngx_conf_merge_str_value(conf->certificate_key, prev->certificate_key, "");
+    ngx_conf_merge_str_value(conf->name, prev->name, "");
+
+    if (preserve && prev->ssl) {
+        conf->ssl = prev->ssl;
+        return NGX_OK;
+    }
+
+    conf->ssl = ngx_pcalloc(cf->pool, sizeof(ngx_ssl_t));
+    if (conf->ssl == NULL) {
+        return NGX_ERROR;
+    }
+
+    conf->ssl->log = cf->log;
+
+    /* as in ngx_http_proxy_merge_ssl(): siblings inherit it as well */
+
+    if (preserve) {
+        prev->ssl = conf->ssl;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_zertiban_ssl_create(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    if (conf->ssl->ctx) {
+        return NGX_OK;
+    }
+
+    if (ngx_ssl_create(conf->ssl, conf->protocols, NULL) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        ngx_ssl_cleanup_ctx(conf->ssl);
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_ssl_cleanup_ctx;
+    cln->data = conf->ssl;
+
+    if (ngx_ssl_ciphers(cf, conf->ssl, &conf->ciphers, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if ((conf->certificate.len == 0) != (conf->certificate_key.len == 0)) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"zertiban_ssl_certificate\" and "
+                      "\"zertiban_ssl_certificate_key\" need each other: "
+                      "set both or none");
+        return NGX_ERROR;
+    }
+
+    if (conf->certificate.len
+        && ngx_ssl_certificate(cf, conf->ssl, &conf->certificate,
+                               &conf->certificate_key, NULL)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return conf->verify ? ngx_zertiban_ssl_ca(cf, conf) : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_zertiban_ssl_ca(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf)
+{
+    if (conf->trusted_certificate.len) {
+
+        if (ngx_ssl_trusted_certificate(cf, conf->ssl,
+                                        &conf->trusted_certificate,
+                                        conf->verify_depth)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+    } else if (SSL_CTX_set_default_verify_paths(conf->ssl->ctx) == 0) {
+        ngx_ssl_error(NGX_LOG_EMERG, cf->log, 0,
+                      "SSL_CTX_set_default_verify_paths() failed");
+        return NGX_ERROR;
+    }
+
+    if (ngx_ssl_crl(cf, conf->ssl, &conf->crl) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* nginx's own callback lets every certificate pass the handshake */
+
+    SSL_CTX_set_verify(conf->ssl->ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_verify_depth(conf->ssl->ctx, (int) conf->verify_depth);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_zertiban_ssl_connection(ngx_connection_t *c, ngx_zertiban_ssl_conf_t *conf,
+    ngx_zertiban_endpoint_t *endpoint)
+{
+    int                 rc;
+    char               *name;
+    u_char              addr[16];
+    ngx_str_t          *host;
+    ngx_uint_t          literal;
+    X509_VERIFY_PARAM  *param;
+
+    if (ngx_ssl_create_connection(conf->ssl, c, NGX_SSL_BUFFER|NGX_SSL_CLIENT)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    host = conf->name.len ? &conf->name : &endpoint->host;
+    name = (char *) host->data;
+
+    literal = (ngx_inet_addr(host->data, host->len) != INADDR_NONE
+               || ngx_inet6_addr(host->data, host->len, addr) == NGX_OK);
+
+    if (conf->server_name && !literal
+        && SSL_set_tlsext_host_name(c->ssl->connection, name) == 0)
+    {
+        ngx_ssl_error(NGX_LOG_ERR, c->log, 0,
+                      "SSL_set_tlsext_host_name() failed");
+        return NGX_ERROR;
+    }
+
+    if (!conf->verify) {
+        return NGX_OK;
+    }
+
+    /* X509_check_host(), and so ngx_ssl_check_host(), ignores addresses */
+
+    param = SSL_get0_param(c->ssl->connection);
+
+    if (literal) {
+        rc = X509_VERIFY_PARAM_set1_ip_asc(param, name);
+
+    } else {
+        X509_VERIFY_PARAM_set_hostflags(param,
+                                        X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+        rc = X509_VERIFY_PARAM_set1_host(param, name, host->len);
+    }
+
+    if (rc == 0) {
+        ngx_ssl_error(NGX_LOG_ERR, c->log, 0,
+                      "X509_VERIFY_PARAM_set1() failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+const char *
+ngx_zertiban_ssl_verify_error(ngx_connection_t *c)
+{
+    long  rc;
+
+    rc = SSL_get_verify_result(c->ssl->connection);
+
+    return rc == X509_V_OK ? NULL : X509_verify_cert_error_string(rc);
+}

@@ -1,0 +1,313 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The body of a token response.
+ */
+
+
+#include "ngx_zertiban_token.h"
+
+#include <cjson/cJSON.h>
+
+
+static void ngx_zertiban_token_success(cJSON *json, u_char *body,
+    ngx_zertiban_verdict_t *verdict);
+static void ngx_zertiban_token_failure(ngx_zertiban_verdict_t *verdict);
+static void ngx_zertiban_token_code(cJSON *json,
+    ngx_zertiban_verdict_t *verdict);
+static ngx_int_t ngx_zertiban_token_access_token(cJSON *json, u_char *body,
+    ngx_zertiban_verdict_t *verdict);
+static ngx_uint_t ngx_zertiban_token_b64(u_char *p, size_t len);
+static ngx_int_t ngx_zertiban_token_type(cJSON *json,
+    ngx_zertiban_verdict_t *verdict);
+static ngx_int_t ngx_zertiban_token_lifetime(cJSON *json,
+    ngx_zertiban_verdict_t *verdict);
+static time_t ngx_zertiban_token_numeric(u_char *p);
+
+
+void
+ngx_zertiban_token_parse(ngx_uint_t status, u_char *body, size_t len,
+    ngx_zertiban_verdict_t *verdict)
+{
+    cJSON  *json, *token;
+
+    verdict->status = status;
+
+    body[len] = '\0';
+
+    json = cJSON_ParseWithLengthOpts((char *) body, len + 1, NULL, 1);
+
+    ngx_zertiban_token_code(json, verdict);
+
+    if (status != 200) {
+        ngx_zertiban_token_failure(verdict);
+
+    } else if (!cJSON_IsObject(json)) {
+        ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_BAD_RESPONSE,
+                                 "the answer is not a JSON object");
+
+    } else if (cJSON_GetObjectItemCaseSensitive(json, "error")) {
+        ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_REJECTED_CLIENT,
+                                 "the answer with status 200 is an error");
+
+    } else if (ngx_strnstr(body, "\\u0000", len)) {
+
+        /* cJSON would end the string there */
+
+        ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_BAD_RESPONSE,
+                                 "the answer has a null character");
+
+    } else {
+        ngx_zertiban_token_success(json, body, verdict);
+    }
+
+    token = cJSON_GetObjectItemCaseSensitive(json, "access_token");
+
+    if (cJSON_IsString(token)) {
+        ngx_explicit_memzero(token->valuestring,
+                             ngx_strlen(token->valuestring));
+    }
+
+    cJSON_Delete(json);
+}
+
+
+static void
+ngx_zertiban_token_success(cJSON *json, u_char *body,
+    ngx_zertiban_verdict_t *verdict)
+{
+    if (ngx_zertiban_token_type(json, verdict) != NGX_OK
+        || ngx_zertiban_token_lifetime(json, verdict) != NGX_OK
+        || ngx_zertiban_token_access_token(json, body, verdict) != NGX_OK)
+    {
+        verdict->error = NGX_ZERTIBAN_IDP_BAD_RESPONSE;
+        return;
+    }
+
+    ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_OK, "ok");
+}
+
+
+static void
+ngx_zertiban_token_failure(ngx_zertiban_verdict_t *verdict)
+{
+    ngx_uint_t  status;
+
+    status = verdict->status;
+
+    if (status == 429) {
+        ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_RATE_LIMITED,
+                                 "the token endpoint asks to slow down");
+
+    } else if (status >= 500 && status <= 599) {
+        ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_UNREACHABLE,
+                                 "the token endpoint is out of order");
+
+    } else if (status >= 400 && status <= 499 && status != 404) {
+        ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_REJECTED_CLIENT,
+                                 "the token endpoint refused the client");
+
+    } else {
+        ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_BAD_RESPONSE,
+                                 "the answer has an unexpected status");
+    }
+}
+
+
+static void
+ngx_zertiban_token_code(cJSON *json, ngx_zertiban_verdict_t *verdict)
+{
+    u_char  ch, *p;
+    cJSON  *error;
+
+    verdict->code.len = 0;
+    verdict->code.data = verdict->code_data;
+
+    error = cJSON_GetObjectItemCaseSensitive(json, "error");
+
+    if (!cJSON_IsString(error)) {
+        return;
+    }
+
+    for (p = (u_char *) error->valuestring; *p; p++) {
+
+        if (verdict->code.len == NGX_ZERTIBAN_REASON_MAX) {
+            break;
+        }
+
+        ch = *p;
+
+        if (ch < 0x20 || ch >= 0x7f || ch == '"' || ch == '\\') {
+            ch = '?';
+        }
+
+        verdict->code.data[verdict->code.len++] = ch;
+    }
+}
+
+
+static ngx_int_t
+ngx_zertiban_token_access_token(cJSON *json, u_char *body,
+    ngx_zertiban_verdict_t *verdict)
+{
+    size_t   len;
+    u_char  *p;
+    cJSON   *token;
+
+    token = cJSON_GetObjectItemCaseSensitive(json, "access_token");
+
+    if (!cJSON_IsString(token)) {
+        ngx_str_set(&verdict->reason, "the answer has no access_token");
+        return NGX_ERROR;
+    }
+
+    p = (u_char *) token->valuestring;
+    len = ngx_strlen(p);
+
+    if (len == 0 || len > NGX_ZERTIBAN_TOKEN_MAX) {
+        ngx_str_set(&verdict->reason, "access_token is empty or too long");
+        return NGX_ERROR;
+    }
+
+    if (!ngx_zertiban_token_b64(p, len)) {
+        ngx_str_set(&verdict->reason, "access_token has an invalid character");
+        return NGX_ERROR;
+    }
+
+    /* a decoded string is never longer than its JSON */
+
+    ngx_memcpy(body, p, len);
+
+    verdict->token.len = len;
+    verdict->token.data = body;
+
+    return NGX_OK;
+}
+
+
+/* b64token of RFC 6750, section 2.1 */
+
+static ngx_uint_t
+ngx_zertiban_token_b64(u_char *p, size_t len)
+{
+    u_char  ch, c;
+    size_t  i;
+
+    while (len > 1 && p[len - 1] == '=') {
+        len--;
+    }
+
+    for (i = 0; i < len; i++) {
+        ch = p[i];
+        c = (u_char) (ch | 0x20);
+
+        if ((c < 'a' || c > 'z') && (ch < '0' || ch > '9')
+            && ch != '-' && ch != '.' && ch != '_' && ch != '~'
+            && ch != '+' && ch != '/')
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_int_t
+ngx_zertiban_token_type(cJSON *json, ngx_zertiban_verdict_t *verdict)
+{
+    cJSON  *type;
+
+    type = cJSON_GetObjectItemCaseSensitive(json, "token_type");
+
+    if (type == NULL) {
+        return NGX_OK;
+    }
+
+    if (!cJSON_IsString(type)
+        || ngx_strcasecmp((u_char *) type->valuestring, (u_char *) "bearer")
+           != 0)
+    {
+        ngx_str_set(&verdict->reason, "token_type is not \"Bearer\"");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_zertiban_token_lifetime(cJSON *json, ngx_zertiban_verdict_t *verdict)
+{
+    cJSON  *expires;
+
+    expires = cJSON_GetObjectItemCaseSensitive(json, "expires_in");
+
+    if (expires == NULL) {
+        verdict->lifetime = NGX_ZERTIBAN_LIFETIME_DEFAULT;
+        return NGX_OK;
+    }
+
+    if (cJSON_IsNumber(expires)) {
+
+        if (expires->valuedouble >= NGX_ZERTIBAN_LIFETIME_MAX) {
+            verdict->lifetime = NGX_ZERTIBAN_LIFETIME_MAX;
+
+        } else if (expires->valuedouble >= 1) {
+            verdict->lifetime = (time_t) expires->valuedouble;
+
+        } else {
+            verdict->lifetime = 0;
+        }
+
+    } else if (cJSON_IsString(expires)) {
+        verdict->lifetime = ngx_zertiban_token_numeric(
+                                             (u_char *) expires->valuestring);
+
+    } else {
+        verdict->lifetime = 0;
+    }
+
+    if (verdict->lifetime <= 0) {
+        ngx_str_set(&verdict->reason, "expires_in is not a positive number");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* digits with an optional fraction, which is dropped */
+
+static time_t
+ngx_zertiban_token_numeric(u_char *p)
+{
+    u_char  *last, *end;
+    time_t   n;
+
+    end = p + ngx_strlen(p);
+
+    for (last = p; *last >= '0' && *last <= '9'; last++) { /* void */ }
+
+    n = last - p;
+
+    if (n == 0) {
+        return 0;
+    }
+
+    n = ngx_atotm(p, last - p);
+
+    if (n == NGX_ERROR || n > NGX_ZERTIBAN_LIFETIME_MAX) {
+
+        /* too many digits */
+
+        n = NGX_ZERTIBAN_LIFETIME_MAX;
+    }
+
+    if (*last == '.') {
+        for (last++; *last >= '0' && *last <= '9'; last++) { /* void */ }
+    }
+
+    return last == end ? n : 0;
+}

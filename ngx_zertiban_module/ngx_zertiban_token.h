@@ -1,0 +1,57 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ */
+
+
+#ifndef _NGX_ZERTIBAN_TOKEN_H_INCLUDED_
+#define _NGX_ZERTIBAN_TOKEN_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_zertiban_error.h"
+
+
+#define NGX_ZERTIBAN_TOKEN_MAX         16384
+#define NGX_ZERTIBAN_LIFETIME_DEFAULT  300             /* s */
+#define NGX_ZERTIBAN_LIFETIME_MAX      31536000        /* s, one year */
+#define NGX_ZERTIBAN_REASON_MAX        200
+
+
+/* what became of an exchange */
+
+typedef struct {
+    ngx_zertiban_error_e    error;
+
+    ngx_str_t               token;        /* NGX_ZERTIBAN_OK only */
+    time_t                  lifetime;     /* s */
+
+    ngx_uint_t              status;       /* of the answer, 0 without one */
+    time_t                  retry_after;  /* s, -1 without one */
+
+    ngx_str_t               reason;       /* for the log, never secret */
+    ngx_str_t               code;         /* "error" of RFC 6749, 5.2 */
+
+    u_char                  code_data[NGX_ZERTIBAN_REASON_MAX];
+} ngx_zertiban_verdict_t;
+
+
+/*
+ * Judges an answer of the token endpoint by its status and body: RFC 6749,
+ * sections 5.1 and 5.2.  body[len] must be writable.  The token is decoded in
+ * place: verdict->token points into "body".  verdict->retry_after is left
+ * alone.
+ */
+
+void ngx_zertiban_token_parse(ngx_uint_t status, u_char *body, size_t len,
+    ngx_zertiban_verdict_t *verdict);
+
+
+#define ngx_zertiban_verdict_set(v, e, text)                                  \
+    (v)->error = e;                                                           \
+    ngx_str_set(&(v)->reason, text)
+
+
+#endif /* _NGX_ZERTIBAN_TOKEN_H_INCLUDED_ */

@@ -1,0 +1,166 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The $zertiban_... variables.
+ */
+
+
+#include "ngx_zertiban_variables.h"
+#include "ngx_zertiban_gate.h"
+
+
+static ngx_int_t ngx_zertiban_variable_cache(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_zertiban_variable_error(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_zertiban_variable_tenant_id(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_zertiban_variable_wait_time(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static void ngx_zertiban_variable_set(ngx_http_variable_value_t *v,
+    u_char *data, size_t len);
+
+
+static ngx_http_variable_t  ngx_zertiban_variables[] = {
+
+    { ngx_string("zertiban_cache"), NULL,
+      ngx_zertiban_variable_cache, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("zertiban_error"), NULL,
+      ngx_zertiban_variable_error, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("zertiban_tenant_id"), NULL,
+      ngx_zertiban_variable_tenant_id, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("zertiban_wait_time"), NULL,
+      ngx_zertiban_variable_wait_time, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+ngx_int_t
+ngx_zertiban_variables_add(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_zertiban_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_zertiban_variable_cache(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t            state;
+    ngx_zertiban_ctx_t  *ctx;
+
+    ctx = ngx_zertiban_get_ctx(r);
+
+    if (ctx == NULL) {
+        ngx_str_null(&state);
+
+    } else if (ctx->error) {
+        ngx_str_set(&state, "error");
+
+    } else if (ctx->waited) {
+        ngx_str_set(&state, "wait");
+
+    } else {
+        ngx_str_set(&state, "hit");
+    }
+
+    ngx_zertiban_variable_set(v, state.data, state.len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_zertiban_variable_error(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t           *name;
+    ngx_zertiban_ctx_t  *ctx;
+
+    ctx = ngx_zertiban_get_ctx(r);
+
+    name = ngx_zertiban_error_name(ctx ? ctx->error : NGX_ZERTIBAN_OK);
+
+    ngx_zertiban_variable_set(v, name->data, name->len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_zertiban_variable_tenant_id(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_zertiban_ctx_t  *ctx;
+
+    ctx = ngx_zertiban_get_ctx(r);
+
+    if (ctx) {
+        ngx_zertiban_variable_set(v, ctx->tenant.data, ctx->tenant.len);
+
+    } else {
+        ngx_zertiban_variable_set(v, NULL, 0);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_zertiban_variable_wait_time(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char              *p;
+    ngx_msec_t           msec;
+    ngx_zertiban_ctx_t  *ctx;
+
+    ctx = ngx_zertiban_get_ctx(r);
+
+    if (ctx == NULL) {
+        ngx_zertiban_variable_set(v, NULL, 0);
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_TIME_T_LEN + 4);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    msec = ctx->wait_time;
+
+    ngx_zertiban_variable_set(v, p,
+                              ngx_sprintf(p, "%T.%03M", (time_t) msec / 1000,
+                                          msec % 1000)
+                              - p);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_zertiban_variable_set(ngx_http_variable_value_t *v, u_char *data,
+    size_t len)
+{
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+    v->len = len;
+    v->data = data;
+}

@@ -1,0 +1,715 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The shared zone: the state of every credential, for all workers.
+ */
+
+
+#include "ngx_zertiban_zone.h"
+
+
+#define NGX_ZERTIBAN_SCHEME     "Bearer "
+
+#define NGX_ZERTIBAN_MARGIN     2000    /* ms before expiry, not used */
+#define NGX_ZERTIBAN_SPACING    1000    /* ms between exchanges, at least */
+#define NGX_ZERTIBAN_SLACK      500     /* ms after which a lease is void */
+
+
+typedef struct {
+    ngx_uint_t              layout;
+    ngx_rbtree_t            rbtree;
+    ngx_rbtree_node_t       sentinel;
+    ngx_queue_t             used;           /* the last used one first */
+    ngx_queue_t             free;
+
+    ngx_atomic_uint_t       generation;     /* the last one given */
+    ngx_uint_t              lease;
+    ngx_uint_t              configuration;
+} ngx_zertiban_shm_t;
+
+
+struct ngx_zertiban_zone_s {
+    ngx_zertiban_shm_t     *sh;
+    ngx_slab_pool_t        *shpool;
+    ngx_str_t               name;
+    ngx_uint_t              configuration;
+};
+
+
+static ngx_int_t ngx_zertiban_zone_init(ngx_shm_zone_t *shm_zone, void *data);
+static void ngx_zertiban_zone_rbtree_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+static ngx_zertiban_node_t *ngx_zertiban_zone_lookup(ngx_zertiban_zone_t *zone,
+    u_char *key);
+static ngx_zertiban_node_t *ngx_zertiban_zone_create(ngx_zertiban_zone_t *zone,
+    u_char *key);
+static ngx_rbtree_key_t ngx_zertiban_zone_hash(u_char *key);
+static ngx_int_t ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, ngx_msec_t timeout, ngx_zertiban_view_t *view);
+static void ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, ngx_msec_t timeout, ngx_zertiban_view_t *view);
+static ngx_int_t ngx_zertiban_zone_copy(ngx_zertiban_node_t *node,
+    ngx_zertiban_view_t *view);
+static ngx_uint_t ngx_zertiban_zone_valid(ngx_zertiban_node_t *node);
+static ngx_uint_t ngx_zertiban_zone_leased(ngx_zertiban_node_t *node);
+static ngx_int_t ngx_zertiban_zone_reserve(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, size_t size);
+static void ngx_zertiban_zone_free_value(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node);
+static ngx_int_t ngx_zertiban_zone_evict(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *keep);
+static void ngx_zertiban_zone_set_life(ngx_zertiban_node_t *node,
+    ngx_zertiban_life_t *life);
+static ngx_msec_t ngx_zertiban_zone_usable(ngx_zertiban_life_t *life);
+static ngx_msec_t ngx_zertiban_zone_delay(ngx_zertiban_error_e error,
+    ngx_uint_t failures, time_t retry_after);
+static ngx_msec_t ngx_zertiban_zone_spread(ngx_msec_t msec);
+
+
+ngx_shm_zone_t *
+ngx_zertiban_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size, void *tag)
+{
+    ngx_str_t             shm_name;
+    ngx_shm_zone_t       *shm_zone;
+    ngx_zertiban_zone_t  *zone;
+
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_zertiban_zone_t));
+    if (zone == NULL) {
+        return NULL;
+    }
+
+    zone->name = *name;
+
+    shm_name.data = ngx_pnalloc(cf->pool, name->len + 1 + NGX_INT_T_LEN);
+    if (shm_name.data == NULL) {
+        return NULL;
+    }
+
+    shm_name.len = ngx_sprintf(shm_name.data, "%V/%i", name,
+                               (ngx_int_t) NGX_ZERTIBAN_ZONE_LAYOUT)
+                   - shm_name.data;
+
+    shm_zone = ngx_shared_memory_add(cf, &shm_name, size, tag);
+    if (shm_zone == NULL) {
+        return NULL;
+    }
+
+    shm_zone->init = ngx_zertiban_zone_init;
+    shm_zone->data = zone;
+
+    return shm_zone;
+}
+
+
+static ngx_int_t
+ngx_zertiban_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_zertiban_zone_t  *ozone = data;
+
+    size_t                len;
+    ngx_zertiban_shm_t   *sh;
+    ngx_zertiban_zone_t  *zone;
+
+    zone = shm_zone->data;
+    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (ozone || shm_zone->shm.exists) {
+
+        /* in use by the old workers, so nothing is changed but the number */
+
+        sh = zone->shpool->data;
+
+        if (sh->layout != NGX_ZERTIBAN_ZONE_LAYOUT) {
+            ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                          "zertiban zone \"%V\" has another layout, "
+                          "restart nginx", &zone->name);
+            return NGX_ERROR;
+        }
+
+        ngx_shmtx_lock(&zone->shpool->mutex);
+        zone->sh = sh;
+        zone->configuration = ++sh->configuration;
+        ngx_shmtx_unlock(&zone->shpool->mutex);
+
+        return NGX_OK;
+    }
+
+    sh = ngx_slab_calloc(zone->shpool, sizeof(ngx_zertiban_shm_t));
+    if (sh == NULL) {
+        return NGX_ERROR;
+    }
+
+    sh->layout = NGX_ZERTIBAN_ZONE_LAYOUT;
+    sh->configuration = 1;
+
+    ngx_rbtree_init(&sh->rbtree, &sh->sentinel,
+                    ngx_zertiban_zone_rbtree_insert);
+    ngx_queue_init(&sh->used);
+    ngx_queue_init(&sh->free);
+
+    zone->sh = sh;
+    zone->configuration = 1;
+    zone->shpool->data = sh;
+
+    len = sizeof(" in zertiban zone \"\"") + zone->name.len;
+
+    zone->shpool->log_ctx = ngx_slab_alloc(zone->shpool, len);
+    if (zone->shpool->log_ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sprintf(zone->shpool->log_ctx, " in zertiban zone \"%V\"%Z",
+                &zone->name);
+
+    zone->shpool->log_nomem = 0;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_zertiban_node_t **nodep, ngx_uint_t pinned, ngx_msec_t timeout,
+    ngx_zertiban_view_t *view)
+{
+    ngx_int_t             rc;
+    ngx_zertiban_node_t  *node;
+
+    view->lease = 0;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    node = *nodep;
+
+    if (node == NULL || ngx_memcmp(node->key, key, NGX_ZERTIBAN_KEY_LEN) != 0) {
+
+        node = ngx_zertiban_zone_lookup(zone, key);
+
+        if (node == NULL) {
+            node = ngx_zertiban_zone_create(zone, key);
+        }
+
+        *nodep = node;
+    }
+
+    if (node) {
+        if (pinned) {
+            node->pinned = zone->configuration;
+        }
+
+        ngx_queue_remove(&node->queue);
+        ngx_queue_insert_head(&zone->sh->used, &node->queue);
+
+        rc = ngx_zertiban_zone_look(zone, node, timeout, view);
+
+    } else {
+        rc = NGX_ERROR;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+    ngx_msec_t timeout, ngx_zertiban_view_t *view)
+{
+    ngx_uint_t  valid, delayed;
+
+    valid = ngx_zertiban_zone_valid(node);
+    delayed = (node->failures
+               && ngx_zertiban_before(ngx_current_msec, node->retry));
+
+    if (valid) {
+
+        if (ngx_zertiban_zone_copy(node, view) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (!delayed && !ngx_exiting
+            && !ngx_zertiban_before(ngx_current_msec, node->refresh))
+        {
+            ngx_zertiban_zone_lease(zone, node, timeout, view);
+        }
+
+        return NGX_OK;
+    }
+
+    if (delayed && !ngx_zertiban_zone_leased(node)) {
+        view->error = node->error;
+        view->delay = node->retry - ngx_current_msec;
+        return NGX_DECLINED;
+    }
+
+    ngx_zertiban_zone_lease(zone, node, timeout, view);
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+    ngx_msec_t timeout, ngx_zertiban_view_t *view)
+{
+    if (ngx_zertiban_zone_leased(node)) {
+        return;
+    }
+
+    /* a lease that is left over is of a process that died: no need to wait */
+
+    if (node->lease == 0 && node->started
+        && ngx_zertiban_before(ngx_current_msec,
+                               node->started + NGX_ZERTIBAN_SPACING))
+    {
+        return;
+    }
+
+    node->lease = ++zone->sh->lease;
+    node->owner = ngx_pid;
+    node->started = ngx_current_msec;
+    node->deadline = ngx_current_msec + timeout + NGX_ZERTIBAN_SLACK;
+
+    view->lease = node->lease;
+}
+
+
+/* an allocation under the lock: once a worker for a credential */
+
+static ngx_int_t
+ngx_zertiban_zone_copy(ngx_zertiban_node_t *node, ngx_zertiban_view_t *view)
+{
+    u_char  *p;
+
+    if (view->size < node->len) {
+
+        p = ngx_alloc(node->size, ngx_cycle->log);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (view->value.data) {
+            ngx_explicit_memzero(view->value.data, view->size);
+            ngx_free(view->value.data);
+        }
+
+        view->value.data = p;
+        view->size = node->size;
+    }
+
+    ngx_memcpy(view->value.data, node->value, node->len);
+
+    view->value.len = node->len;
+    view->generation = node->generation;
+    view->usable = node->usable;
+    view->refresh = node->refresh;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_zertiban_zone_valid(ngx_zertiban_node_t *node)
+{
+    return node->generation
+           && ngx_zertiban_before(ngx_current_msec, node->usable);
+}
+
+
+static ngx_uint_t
+ngx_zertiban_zone_leased(ngx_zertiban_node_t *node)
+{
+    if (node->lease == 0
+        || !ngx_zertiban_before(ngx_current_msec, node->deadline))
+    {
+        return 0;
+    }
+
+    /* the deadline covers a process id that was given to another process */
+
+    return node->owner == ngx_pid
+           || kill(node->owner, 0) == 0
+           || ngx_errno != NGX_ESRCH;
+}
+
+
+ngx_uint_t
+ngx_zertiban_zone_alive(ngx_zertiban_life_t *life)
+{
+    return ngx_zertiban_before(ngx_current_msec,
+                               ngx_zertiban_zone_usable(life));
+}
+
+
+ngx_int_t
+ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+    ngx_uint_t lease, ngx_str_t *token, ngx_zertiban_life_t *life,
+    ngx_zertiban_outcome_t *outcome)
+{
+    u_char     *p;
+    size_t      len;
+    ngx_int_t   rc;
+
+    len = sizeof(NGX_ZERTIBAN_SCHEME) - 1 + token->len;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    rc = (node->lease == lease) ? ngx_zertiban_zone_reserve(zone, node, len)
+                                : NGX_DECLINED;
+
+    if (rc == NGX_OK) {
+
+        /*
+         * without a generation there is no token: a process that is killed
+         * here leaves none, rather than a half of one
+         */
+
+        node->generation = 0;
+        ngx_memory_barrier();
+
+        p = ngx_cpymem(node->value, NGX_ZERTIBAN_SCHEME,
+                       sizeof(NGX_ZERTIBAN_SCHEME) - 1);
+        ngx_memcpy(p, token->data, token->len);
+
+        node->len = len;
+
+        ngx_zertiban_zone_set_life(node, life);
+
+        outcome->failures = node->failures;
+
+        node->failures = 0;
+        node->error = NGX_ZERTIBAN_OK;
+
+        ngx_memory_barrier();
+        node->generation = ++zone->sh->generation;
+
+        node->lease = 0;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+    ngx_uint_t lease, ngx_zertiban_error_e error, time_t retry_after,
+    ngx_zertiban_outcome_t *outcome)
+{
+    ngx_int_t  rc;
+
+    rc = NGX_DECLINED;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (node->lease == lease) {
+        node->failures++;
+        node->error = error;
+
+        outcome->failures = node->failures;
+        outcome->delay = ngx_zertiban_zone_delay(error, node->failures,
+                                                 retry_after);
+
+        node->retry = ngx_current_msec + outcome->delay;
+        node->lease = 0;
+
+        rc = NGX_OK;
+    }
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return rc;
+}
+
+
+ngx_uint_t
+ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+    u_char *key)
+{
+    ngx_uint_t  pending;
+
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    pending = (ngx_memcmp(node->key, key, NGX_ZERTIBAN_KEY_LEN) == 0
+               && !ngx_zertiban_zone_valid(node)
+               && ngx_zertiban_zone_leased(node));
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    return pending;
+}
+
+
+ngx_str_t *
+ngx_zertiban_zone_name(ngx_zertiban_zone_t *zone)
+{
+    return &zone->name;
+}
+
+
+static ngx_rbtree_key_t
+ngx_zertiban_zone_hash(u_char *key)
+{
+    ngx_rbtree_key_t  hash;
+
+    ngx_memcpy(&hash, key, sizeof(ngx_rbtree_key_t));
+
+    return hash;
+}
+
+
+static void
+ngx_zertiban_zone_rbtree_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
+{
+    ngx_rbtree_node_t    **p;
+    ngx_zertiban_node_t   *n, *t;
+
+    for ( ;; ) {
+
+        if (node->key != temp->key) {
+            p = (node->key < temp->key) ? &temp->left : &temp->right;
+
+        } else {
+            n = (ngx_zertiban_node_t *) node;
+            t = (ngx_zertiban_node_t *) temp;
+
+            p = (ngx_memcmp(n->key, t->key, NGX_ZERTIBAN_KEY_LEN) < 0)
+                ? &temp->left : &temp->right;
+        }
+
+        if (*p == sentinel) {
+            break;
+        }
+
+        temp = *p;
+    }
+
+    *p = node;
+    node->parent = temp;
+    node->left = sentinel;
+    node->right = sentinel;
+    ngx_rbt_red(node);
+}
+
+
+static ngx_zertiban_node_t *
+ngx_zertiban_zone_lookup(ngx_zertiban_zone_t *zone, u_char *key)
+{
+    ngx_int_t             rc;
+    ngx_rbtree_key_t      hash;
+    ngx_rbtree_node_t    *node, *sentinel;
+    ngx_zertiban_node_t  *n;
+
+    hash = ngx_zertiban_zone_hash(key);
+
+    node = zone->sh->rbtree.root;
+    sentinel = zone->sh->rbtree.sentinel;
+
+    while (node != sentinel) {
+
+        if (hash != node->key) {
+            node = (hash < node->key) ? node->left : node->right;
+            continue;
+        }
+
+        n = (ngx_zertiban_node_t *) node;
+
+        rc = ngx_memcmp(key, n->key, NGX_ZERTIBAN_KEY_LEN);
+
+        if (rc == 0) {
+            return n;
+        }
+
+        node = (rc < 0) ? node->left : node->right;
+    }
+
+    return NULL;
+}
+
+
+static ngx_zertiban_node_t *
+ngx_zertiban_zone_create(ngx_zertiban_zone_t *zone, u_char *key)
+{
+    ngx_queue_t          *q;
+    ngx_zertiban_shm_t   *sh;
+    ngx_zertiban_node_t  *node;
+
+    sh = zone->sh;
+    node = NULL;
+
+    if (ngx_queue_empty(&sh->free)) {
+
+        node = ngx_slab_alloc_locked(zone->shpool,
+                                     sizeof(ngx_zertiban_node_t));
+
+        if (node == NULL && ngx_zertiban_zone_evict(zone, NULL) != NGX_OK) {
+            return NULL;
+        }
+    }
+
+    if (node == NULL) {
+        q = ngx_queue_head(&sh->free);
+        ngx_queue_remove(q);
+
+        node = ngx_queue_data(q, ngx_zertiban_node_t, queue);
+    }
+
+    ngx_memzero(node, sizeof(ngx_zertiban_node_t));
+
+    ngx_memcpy(node->key, key, NGX_ZERTIBAN_KEY_LEN);
+    node->rbnode.key = ngx_zertiban_zone_hash(key);
+
+    ngx_rbtree_insert(&sh->rbtree, &node->rbnode);
+    ngx_queue_insert_head(&sh->used, &node->queue);
+
+    return node;
+}
+
+
+static ngx_int_t
+ngx_zertiban_zone_reserve(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+    size_t size)
+{
+    u_char  *p;
+
+    if (node->size >= size) {
+        return NGX_OK;
+    }
+
+    for ( ;; ) {
+        p = ngx_slab_alloc_locked(zone->shpool, size);
+
+        if (p) {
+            break;
+        }
+
+        if (ngx_zertiban_zone_evict(zone, node) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    node->generation = 0;
+    ngx_memory_barrier();
+
+    ngx_zertiban_zone_free_value(zone, node);
+
+    node->value = p;
+    node->size = size;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_zertiban_zone_free_value(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node)
+{
+    if (node->value) {
+        ngx_explicit_memzero(node->value, node->size);
+        ngx_slab_free_locked(zone->shpool, node->value);
+
+        node->value = NULL;
+        node->size = 0;
+    }
+}
+
+
+/* the least recently used one goes, unless it is needed */
+
+static ngx_int_t
+ngx_zertiban_zone_evict(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *keep)
+{
+    ngx_queue_t          *q;
+    ngx_zertiban_shm_t   *sh;
+    ngx_zertiban_node_t  *node;
+
+    sh = zone->sh;
+
+    for (q = ngx_queue_last(&sh->used);
+         q != ngx_queue_sentinel(&sh->used);
+         q = ngx_queue_prev(q))
+    {
+        node = ngx_queue_data(q, ngx_zertiban_node_t, queue);
+
+        if (node == keep
+            || node->pinned >= zone->configuration
+            || ngx_zertiban_zone_leased(node))
+        {
+            continue;
+        }
+
+        node->generation = 0;
+        node->lease = 0;
+        ngx_memzero(node->key, NGX_ZERTIBAN_KEY_LEN);
+
+        ngx_rbtree_delete(&sh->rbtree, &node->rbnode);
+        ngx_queue_remove(&node->queue);
+        ngx_queue_insert_head(&sh->free, &node->queue);
+
+        ngx_zertiban_zone_free_value(zone, node);
+
+        return NGX_OK;
+    }
+
+    return NGX_ERROR;
+}
+
+
+static void
+ngx_zertiban_zone_set_life(ngx_zertiban_node_t *node,
+    ngx_zertiban_life_t *life)
+{
+    ngx_msec_t  before;
+
+    before = ngx_min(life->refresh_before, life->lifetime / 2);
+
+    node->usable = ngx_zertiban_zone_usable(life);
+    node->refresh = life->sent + life->lifetime
+                    - ngx_zertiban_zone_spread(before);
+}
+
+
+static ngx_msec_t
+ngx_zertiban_zone_usable(ngx_zertiban_life_t *life)
+{
+    return life->sent + life->lifetime
+           - ngx_min(life->lifetime / 10, NGX_ZERTIBAN_MARGIN);
+}
+
+
+static ngx_msec_t
+ngx_zertiban_zone_delay(ngx_zertiban_error_e error, ngx_uint_t failures,
+    time_t retry_after)
+{
+    ngx_msec_t  delay, max;
+
+    if (retry_after >= 0) {
+        return ngx_max((ngx_msec_t) retry_after * 1000, NGX_ZERTIBAN_SPACING);
+    }
+
+    if (error == NGX_ZERTIBAN_IDP_REJECTED_CLIENT) {
+        delay = 5000;
+        max = 300000;
+
+    } else {
+        delay = 1000;
+        max = 30000;
+    }
+
+    delay <<= ngx_min(failures - 1, 10);
+
+    return ngx_zertiban_zone_spread(ngx_min(delay, max));
+}
+
+
+/* 10 % either way */
+
+static ngx_msec_t
+ngx_zertiban_zone_spread(ngx_msec_t msec)
+{
+    return msec - msec / 10 + (ngx_msec_t) ngx_random() % (msec / 5 + 1);
+}

@@ -1,0 +1,160 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ */
+
+
+#ifndef _NGX_ZERTIBAN_ZONE_H_INCLUDED_
+#define _NGX_ZERTIBAN_ZONE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_zertiban_error.h"
+
+
+/*
+ * To be incremented whenever what is kept in shared memory changes.  The
+ * number is a part of the name under which nginx knows the zone, so another
+ * layout is another zone, and a reload with it begins with an empty one.
+ */
+
+#ifndef NGX_ZERTIBAN_ZONE_LAYOUT
+#define NGX_ZERTIBAN_ZONE_LAYOUT  1
+#endif
+
+#define NGX_ZERTIBAN_KEY_LEN      32              /* SHA-256 */
+
+
+/* of moments in the time of ngx_current_msec */
+
+#define ngx_zertiban_before(a, b)  ((ngx_msec_int_t) ((a) - (b)) < 0)
+
+
+typedef struct ngx_zertiban_zone_s  ngx_zertiban_zone_t;
+
+
+/*
+ * What all workers know of a credential.  A node is never given back to the
+ * slab pool, only to other credentials, and a generation is never used again:
+ * so "generation" may be read without the lock, and if it is the one that
+ * came with a copy of the token, the copy is current.
+ */
+
+typedef struct {
+    ngx_rbtree_node_t           rbnode;
+    ngx_queue_t                 queue;          /* by last use, or free */
+    u_char                      key[NGX_ZERTIBAN_KEY_LEN];
+
+    ngx_atomic_t                generation;     /* 0: no token */
+    u_char                     *value;          /* "Bearer <token>" */
+    size_t                      len;
+    size_t                      size;
+    ngx_msec_t                  usable;         /* until then */
+    ngx_msec_t                  refresh;        /* from then on */
+
+    ngx_uint_t                  lease;          /* 0: no exchange in flight */
+    ngx_pid_t                   owner;
+    ngx_msec_t                  started;
+    ngx_msec_t                  deadline;
+
+    ngx_uint_t                  failures;       /* consecutive */
+    ngx_zertiban_error_e        error;          /* of the last one */
+    ngx_msec_t                  retry;          /* not before */
+
+    ngx_uint_t                  pinned;         /* by this configuration */
+} ngx_zertiban_node_t;
+
+
+/* a worker's copy of a token, and what it was told about the credential */
+
+typedef struct {
+    ngx_str_t                   value;          /* "Bearer <token>" */
+    size_t                      size;           /* of value.data, ngx_alloc()ed */
+    ngx_atomic_uint_t           generation;
+    ngx_msec_t                  usable;
+    ngx_msec_t                  refresh;
+
+    ngx_uint_t                  lease;          /* the caller's, or 0 */
+    ngx_zertiban_error_e        error;
+    ngx_msec_t                  delay;          /* ms to the next attempt */
+} ngx_zertiban_view_t;
+
+
+/* how long a token is good for, ms */
+
+typedef struct {
+    ngx_msec_t                  sent;           /* in ngx_current_msec's time */
+    ngx_msec_t                  lifetime;
+    ngx_msec_t                  refresh_before;
+} ngx_zertiban_life_t;
+
+
+/* the zone "name" of "size" bytes for the module "tag" */
+
+ngx_shm_zone_t *ngx_zertiban_zone_add(ngx_conf_t *cf, ngx_str_t *name,
+    size_t size, void *tag);
+
+/*
+ * All that follows takes the slab pool's mutex itself and never keeps it.
+ *
+ * Looks the credential "key" up, makes it if it is new, and copies its token
+ * to "view".  "*node" is where it was found last, or NULL.  "pinned" keeps the
+ * credential in the zone as long as this configuration is in use.
+ *
+ * Whoever finds that an exchange is due is given the lease for it: with
+ * view->lease set, the caller must run one within "timeout" ms and then call
+ * ngx_zertiban_zone_publish() or ngx_zertiban_zone_fail().  A worker that is
+ * shutting down is given none while the token is valid.
+ *
+ * Returns
+ *     NGX_OK        the token is valid
+ *     NGX_AGAIN     none yet, an exchange is in flight or the caller's to run
+ *     NGX_DECLINED  none, and no attempt before view->delay; see view->error
+ *     NGX_ERROR     the zone is full, or there is no memory for the copy
+ */
+
+ngx_int_t ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_zertiban_node_t **node, ngx_uint_t pinned, ngx_msec_t timeout,
+    ngx_zertiban_view_t *view);
+
+/* whether a token of such a life can be used now */
+
+ngx_uint_t ngx_zertiban_zone_alive(ngx_zertiban_life_t *life);
+
+/*
+ * End the exchange of "lease" with a token, copied into the zone, or with a
+ * failure, which is followed by a delay: "retry_after" s, or a growing one if
+ * it is -1.  outcome->failures is the number of failures in a row before, or
+ * with this one; outcome->delay what follows, ms.
+ *
+ * Return NGX_OK; NGX_DECLINED if the lease has gone to somebody else, and
+ * nothing was changed; ngx_zertiban_zone_publish() also NGX_ERROR if the zone
+ * is full: nothing was changed, and the lease is to be ended with a failure.
+ */
+
+typedef struct {
+    ngx_uint_t                  failures;
+    ngx_msec_t                  delay;
+} ngx_zertiban_outcome_t;
+
+ngx_int_t ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, ngx_uint_t lease, ngx_str_t *token,
+    ngx_zertiban_life_t *life, ngx_zertiban_outcome_t *outcome);
+ngx_int_t ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, ngx_uint_t lease, ngx_zertiban_error_e error,
+    time_t retry_after, ngx_zertiban_outcome_t *outcome);
+
+/*
+ * Returns 1 while those who wait for the credential have nothing to do but
+ * wait: there is no token, and its exchange is in flight in a live process.
+ */
+
+ngx_uint_t ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, u_char *key);
+
+ngx_str_t *ngx_zertiban_zone_name(ngx_zertiban_zone_t *zone);
+
+
+#endif /* _NGX_ZERTIBAN_ZONE_H_INCLUDED_ */
