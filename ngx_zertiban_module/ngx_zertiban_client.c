@@ -193,7 +193,7 @@ ngx_zertiban_client_resolve(ngx_zertiban_client_t *cl)
     ctx->name = cl->conf->endpoint->host;
     ctx->handler = ngx_zertiban_client_resolve_handler;
     ctx->data = cl;
-    ctx->timeout = cl->conf->timeout;
+    ctx->timeout = cl->conf->resolver_timeout;
 
     cl->resolve = ctx;
 

@@ -23,6 +23,7 @@ typedef struct {
     ngx_zertiban_endpoint_t    *endpoint;
     ngx_zertiban_ssl_conf_t     ssl;
     ngx_resolver_t             *resolver;       /* NULL without one */
+    ngx_msec_t                  resolver_timeout;
     ngx_msec_t                  timeout;
 } ngx_zertiban_client_conf_t;
 

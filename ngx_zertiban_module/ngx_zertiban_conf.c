@@ -129,8 +129,8 @@ ngx_zertiban_conf_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     {
         if (err) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" has an invalid URL \"%V\": %s",
-                               &value[0], &value[1], err);
+                               "\"%V\" has an invalid URL: %s",
+                               &value[0], err);
         }
 
         return NGX_CONF_ERROR;
@@ -295,8 +295,9 @@ ngx_zertiban_conf_tenant(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (!ngx_zertiban_tenant_valid(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" has an invalid value \"%V\": write the "
-                           "UUID of the business", &value[0], &value[1]);
+                           "\"%V\" must be 1 to 128 visible ASCII "
+                           "characters: write the UUID of the business",
+                           &value[0]);
         return NGX_CONF_ERROR;
     }
 

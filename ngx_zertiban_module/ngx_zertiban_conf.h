@@ -41,8 +41,8 @@ typedef struct {
 
     ngx_http_complex_value_t      *client_id;
     ngx_http_complex_value_t      *client_secret;
-    ngx_http_complex_value_t      *scope;
     ngx_http_complex_value_t      *tenant_id;
+    ngx_str_t                      scope;
 
     ngx_msec_t                     refresh_before;
 

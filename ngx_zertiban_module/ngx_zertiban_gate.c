@@ -164,14 +164,11 @@ ngx_zertiban_gate_credential(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
 
     identity.url = zlcf->client.endpoint->url;
-    ngx_str_null(&identity.scope);
+    identity.scope = zlcf->scope;
 
     if (ngx_http_complex_value(r, zlcf->client_id, &identity.id) != NGX_OK
         || ngx_http_complex_value(r, zlcf->client_secret, &identity.secret)
-           != NGX_OK
-        || (zlcf->scope
-            && ngx_http_complex_value(r, zlcf->scope, &identity.scope)
-               != NGX_OK))
+           != NGX_OK)
     {
         return NGX_ZERTIBAN_BAD_CREDENTIAL;
     }

@@ -9,7 +9,7 @@
 #include "ngx_zertiban_headers.h"
 
 
-static ngx_uint_t ngx_zertiban_headers_spoofed(ngx_list_part_t *part);
+static ngx_list_part_t *ngx_zertiban_headers_last(ngx_list_part_t *part);
 static ngx_uint_t ngx_zertiban_header_is(ngx_table_elt_t *h, u_char *name);
 static ngx_int_t ngx_zertiban_headers_copy(ngx_http_request_t *r,
     ngx_list_t *list);
@@ -54,8 +54,11 @@ ngx_zertiban_headers_inject(ngx_http_request_t *r, ngx_zertiban_headers_t *h,
     ngx_list_t  list;
 
     h->replaced = 0;
+    h->last = ngx_zertiban_headers_last(&r->headers_in.headers.part);
 
-    if (ngx_zertiban_headers_spoofed(&r->headers_in.headers.part)) {
+    if (h->last == NULL) {
+
+        /* the client has sent some of these itself */
 
         if (ngx_zertiban_headers_copy(r, &list) != NGX_OK) {
             return NGX_ERROR;
@@ -70,6 +73,8 @@ ngx_zertiban_headers_inject(ngx_http_request_t *r, ngx_zertiban_headers_t *h,
             r->headers_in.headers.last = &r->headers_in.headers.part;
         }
 
+        h->last = r->headers_in.headers.last;
+
         ngx_zertiban_multi_save(r, h);
     }
 
@@ -83,9 +88,7 @@ ngx_zertiban_headers_inject(ngx_http_request_t *r, ngx_zertiban_headers_t *h,
     h->part.nelts = 2;
     h->part.next = NULL;
 
-    /* list.last stays, so that a push never writes behind h->elts */
-
-    r->headers_in.headers.last->next = &h->part;
+    h->last->next = &h->part;
 
     return NGX_OK;
 }
@@ -100,28 +103,38 @@ ngx_zertiban_headers_restore(ngx_http_request_t *r, ngx_zertiban_headers_t *h)
         return;
     }
 
-    r->headers_in.headers.last->next = NULL;
+    h->last->next = NULL;
 }
 
 
-static ngx_uint_t
-ngx_zertiban_headers_spoofed(ngx_list_part_t *part)
+/*
+ * Returns the last part of the list, or NULL if there is a header in it that
+ * must not be.  In a subrequest, whose list is a copy, list.last may point
+ * into the list of the parent.
+ */
+
+static ngx_list_part_t *
+ngx_zertiban_headers_last(ngx_list_part_t *part)
 {
     ngx_uint_t        i;
     ngx_table_elt_t  *header;
 
-    for ( /* void */ ; part; part = part->next) {
+    for ( ;; ) {
 
         header = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
             if (ngx_zertiban_header_reserved(&header[i])) {
-                return 1;
+                return NULL;
             }
         }
-    }
 
-    return 0;
+        if (part->next == NULL) {
+            return part;
+        }
+
+        part = part->next;
+    }
 }
 
 

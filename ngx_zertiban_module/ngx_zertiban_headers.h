@@ -15,6 +15,7 @@ typedef struct {
     ngx_list_part_t    part;
     ngx_table_elt_t    elts[2];
 
+    ngx_list_part_t   *last;             /* the one before */
     ngx_list_t         list;             /* of the client, while replaced */
 
     unsigned           replaced:1;

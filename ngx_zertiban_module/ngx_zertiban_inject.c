@@ -41,6 +41,9 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     ngx_uint_t                immediate;
     ngx_http_upstream_t      *u;
     ngx_zertiban_loc_conf_t  *zlcf;
+#if (NGX_HTTP_CACHE)
+    ngx_http_cache_t         *cache;
+#endif
 
     zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
 
@@ -69,6 +72,15 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
     r->upstream = &ngx_zertiban_sentinel;
 
+#if (NGX_HTTP_CACHE)
+
+    /* it is of an upstream that was, and not to be freed with the sentinel */
+
+    cache = r->cache;
+    r->cache = NULL;
+
+#endif
+
     ctx->open = 1;
 
     rc = zlcf->handler(r);
@@ -77,6 +89,11 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
     if (r->upstream == &ngx_zertiban_sentinel) {
         r->upstream = u;
+
+#if (NGX_HTTP_CACHE)
+        r->cache = cache;
+#endif
+
         return rc;
     }
 

@@ -96,7 +96,7 @@ static ngx_command_t  ngx_zertiban_commands[] = {
 
     { ngx_string("zertiban_scope"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_set_complex_value_slot,
+      ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_zertiban_loc_conf_t, scope),
       NULL },
@@ -264,6 +264,7 @@ ngx_zertiban_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->place = { { 0, NULL }, 0 };
+     *     conf->scope = { 0, NULL };
      *     conf->client.endpoint = NULL;
      *     conf->client.resolver = NULL;
      *     conf->credential = NULL;
@@ -276,7 +277,6 @@ ngx_zertiban_create_loc_conf(ngx_conf_t *cf)
     conf->enable = NGX_CONF_UNSET;
     conf->client_id = NGX_CONF_UNSET_PTR;
     conf->client_secret = NGX_CONF_UNSET_PTR;
-    conf->scope = NGX_CONF_UNSET_PTR;
     conf->tenant_id = NGX_CONF_UNSET_PTR;
     conf->refresh_before = NGX_CONF_UNSET_MSEC;
     conf->client.timeout = NGX_CONF_UNSET_MSEC;
@@ -302,7 +302,7 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->enable, prev->enable, 0);
     ngx_conf_merge_ptr_value(conf->client_id, prev->client_id, NULL);
     ngx_conf_merge_ptr_value(conf->client_secret, prev->client_secret, NULL);
-    ngx_conf_merge_ptr_value(conf->scope, prev->scope, NULL);
+    ngx_conf_merge_str_value(conf->scope, prev->scope, "");
     ngx_conf_merge_ptr_value(conf->tenant_id, prev->tenant_id, NULL);
     ngx_conf_merge_msec_value(conf->refresh_before, prev->refresh_before,
                               60000);
@@ -386,7 +386,7 @@ ngx_zertiban_merge_check(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
         missing = "zertiban_client_id";
 
     } else if (conf->client_secret == NULL) {
-        missing = "zertiban_client_secret_file";
+        missing = "zertiban_client_secret\" or \"zertiban_client_secret_file";
 
     } else if (conf->tenant_id == NULL) {
         missing = "zertiban_tenant_id";
@@ -427,6 +427,7 @@ ngx_zertiban_merge_client(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
 
     if (clcf->resolver && clcf->resolver->connections.nelts) {
         conf->client.resolver = clcf->resolver;
+        conf->client.resolver_timeout = clcf->resolver_timeout;
         return NGX_CONF_OK;
     }
 
@@ -456,23 +457,14 @@ ngx_zertiban_merge_credential(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
     ngx_zertiban_identity_t    identity;
     ngx_zertiban_main_conf_t  *zmcf;
 
-    if (conf->client_id->lengths
-        || conf->client_secret->lengths
-        || (conf->scope && conf->scope->lengths))
-    {
+    if (conf->client_id->lengths || conf->client_secret->lengths) {
         return NGX_CONF_OK;
     }
 
     identity.url = conf->client.endpoint->url;
     identity.id = conf->client_id->value;
     identity.secret = conf->client_secret->value;
-
-    if (conf->scope) {
-        identity.scope = conf->scope->value;
-
-    } else {
-        ngx_str_null(&identity.scope);
-    }
+    identity.scope = conf->scope;
 
     zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
 

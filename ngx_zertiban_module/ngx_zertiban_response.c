@@ -182,6 +182,14 @@ ngx_zertiban_response_header(ngx_zertiban_response_t *rp)
 
     r = rp->request;
 
+    if (r->header_start == r->header_name_end) {
+
+        /* ngx_http_parse_header_line() lets a line without a colon pass */
+
+        return ngx_zertiban_response_error(rp,
+                                           "the answer has an invalid header");
+    }
+
     name.data = r->header_name_start;
     name.len = r->header_name_end - r->header_name_start;
 

@@ -112,6 +112,14 @@ ngx_zertiban_ssl_create(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf)
     cln->handler = ngx_ssl_cleanup_ctx;
     cln->data = conf->ssl;
 
+#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF
+
+    /* set by ngx_ssl_create(): an answer that is read to close may be cut */
+
+    SSL_CTX_clear_options(conf->ssl->ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
+
+#endif
+
     if (ngx_ssl_ciphers(cf, conf->ssl, &conf->ciphers, 0) != NGX_OK) {
         return NGX_ERROR;
     }

@@ -51,9 +51,10 @@ ngx_zertiban_token_parse(ngx_uint_t status, u_char *body, size_t len,
         ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_REJECTED_CLIENT,
                                  "the answer with status 200 is an error");
 
-    } else if (ngx_strnstr(body, "\\u0000", len)) {
-
-        /* cJSON would end the string there */
+    } else if (ngx_strlchr(body, body + len, '\0')
+               || ngx_strnstr(body, "\\u0000", len))
+    {
+        /* cJSON would end the string, or the answer, there */
 
         ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_BAD_RESPONSE,
                                  "the answer has a null character");

@@ -158,6 +158,11 @@ static void
 ngx_zertiban_variable_set(ngx_http_variable_value_t *v, u_char *data,
     size_t len)
 {
+    if (len == 0) {
+        v->not_found = 1;
+        return;
+    }
+
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
