@@ -8,6 +8,7 @@
 
 #include "ngx_zertiban_client.h"
 #include "ngx_zertiban_request.h"
+#include "ngx_zertiban_resolve.h"
 #include "ngx_zertiban_response.h"
 
 #include <ngx_event_connect.h>
@@ -23,7 +24,7 @@ typedef struct {
     ngx_pool_t                   *pool;
     ngx_log_t                     log;
 
-    ngx_resolver_ctx_t           *resolve;
+    ngx_zertiban_resolve_t        resolve;
     ngx_addr_t                   *addrs;
     ngx_uint_t                    naddrs;
     ngx_uint_t                    naddr;          /* the next one to try */
@@ -43,9 +44,7 @@ typedef struct {
 static void ngx_zertiban_client_log(ngx_log_t *log, ngx_uint_t level,
     u_char *buf, size_t len);
 static void ngx_zertiban_client_resolve(ngx_zertiban_client_t *cl);
-static void ngx_zertiban_client_resolve_handler(ngx_resolver_ctx_t *ctx);
-static ngx_int_t ngx_zertiban_client_copy_addrs(ngx_zertiban_client_t *cl,
-    ngx_resolver_ctx_t *ctx);
+static void ngx_zertiban_client_resolve_handler(void *data, ngx_int_t rc);
 static void ngx_zertiban_client_connect(ngx_zertiban_client_t *cl);
 static void ngx_zertiban_client_next(ngx_zertiban_client_t *cl);
 static void ngx_zertiban_client_connected(ngx_zertiban_client_t *cl);
@@ -66,7 +65,6 @@ static void ngx_zertiban_client_fail(ngx_zertiban_client_t *cl,
 static void ngx_zertiban_client_finish(ngx_zertiban_client_t *cl,
     ngx_zertiban_verdict_t *verdict);
 static void ngx_zertiban_client_close_peer(ngx_zertiban_client_t *cl);
-static void ngx_zertiban_client_resolve_done(ngx_zertiban_client_t *cl);
 
 
 ngx_int_t
@@ -180,106 +178,40 @@ ngx_zertiban_client_log(ngx_log_t *log, ngx_uint_t level, u_char *buf,
 static void
 ngx_zertiban_client_resolve(ngx_zertiban_client_t *cl)
 {
-    ngx_resolver_ctx_t  *ctx;
+    ngx_zertiban_resolve_t      *rs;
+    ngx_zertiban_client_conf_t  *conf;
 
-    ctx = ngx_resolve_start(cl->conf->resolver, NULL);
+    rs = &cl->resolve;
+    conf = cl->conf;
 
-    if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
-        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
-                                 "could not start to resolve the host");
-        return;
-    }
+    rs->resolver = conf->resolver;
+    rs->timeout = conf->resolver_timeout;
+    rs->host = conf->endpoint->host;
+    rs->port = conf->endpoint->port;
+    rs->pool = cl->pool;
+    rs->log = &cl->log;
+    rs->handler = ngx_zertiban_client_resolve_handler;
+    rs->data = cl;
 
-    ctx->name = cl->conf->endpoint->host;
-    ctx->handler = ngx_zertiban_client_resolve_handler;
-    ctx->data = cl;
-    ctx->timeout = cl->conf->resolver_timeout;
-
-    cl->resolve = ctx;
-
-    /* the handler may be called, and the client be gone, before it returns */
-
-    if (ngx_resolve_name(ctx) != NGX_OK) {
-        cl->resolve = NULL;
-        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
-                                 "could not start to resolve the host");
-    }
+    ngx_zertiban_resolve_start(rs);
 }
 
 
 static void
-ngx_zertiban_client_resolve_handler(ngx_resolver_ctx_t *ctx)
+ngx_zertiban_client_resolve_handler(void *data, ngx_int_t rc)
 {
-    ngx_zertiban_client_t  *cl;
+    ngx_zertiban_client_t *cl = data;
 
-    cl = ctx->data;
-
-    if (ctx->state) {
-        ngx_log_error(NGX_LOG_ERR, &cl->log, 0,
-                      "%V could not be resolved (%i: %s)",
-                      &ctx->name, ctx->state,
-                      ngx_resolver_strerror(ctx->state));
-
+    if (rc != NGX_OK) {
         ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
                                  "the host could not be resolved");
         return;
     }
 
-    if (ngx_zertiban_client_copy_addrs(cl, ctx) != NGX_OK) {
-        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
-                                 "not enough memory");
-        return;
-    }
-
-    ngx_zertiban_client_resolve_done(cl);
+    cl->addrs = cl->resolve.addrs;
+    cl->naddrs = cl->resolve.naddrs;
 
     ngx_zertiban_client_connect(cl);
-}
-
-
-static ngx_int_t
-ngx_zertiban_client_copy_addrs(ngx_zertiban_client_t *cl,
-    ngx_resolver_ctx_t *ctx)
-{
-    u_char           *p;
-    socklen_t         socklen;
-    ngx_addr_t       *addr;
-    ngx_uint_t        i;
-    struct sockaddr  *sockaddr;
-
-    addr = ngx_pcalloc(cl->pool, ctx->naddrs * sizeof(ngx_addr_t));
-    if (addr == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < ctx->naddrs; i++) {
-
-        socklen = ctx->addrs[i].socklen;
-
-        sockaddr = ngx_palloc(cl->pool, socklen);
-        if (sockaddr == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(sockaddr, ctx->addrs[i].sockaddr, socklen);
-        ngx_inet_set_port(sockaddr, cl->conf->endpoint->port);
-
-        p = ngx_pnalloc(cl->pool, NGX_SOCKADDR_STRLEN);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        addr[i].sockaddr = sockaddr;
-        addr[i].socklen = socklen;
-        addr[i].name.len = ngx_sock_ntop(sockaddr, socklen, p,
-                                         NGX_SOCKADDR_STRLEN, 1);
-        addr[i].name.data = p;
-    }
-
-    cl->addrs = addr;
-    cl->naddrs = ctx->naddrs;
-
-    return NGX_OK;
 }
 
 
@@ -692,7 +624,7 @@ ngx_zertiban_client_finish(ngx_zertiban_client_t *cl,
 {
     ngx_buf_t  *b;
 
-    ngx_zertiban_client_resolve_done(cl);
+    ngx_zertiban_resolve_cancel(&cl->resolve);
     ngx_zertiban_client_close_peer(cl);
 
     if (cl->deadline.timer_set) {
@@ -732,14 +664,4 @@ ngx_zertiban_client_close_peer(ngx_zertiban_client_t *cl)
 
     ngx_close_connection(c);
     cl->peer.connection = NULL;
-}
-
-
-static void
-ngx_zertiban_client_resolve_done(ngx_zertiban_client_t *cl)
-{
-    if (cl->resolve) {
-        ngx_resolve_name_done(cl->resolve);
-        cl->resolve = NULL;
-    }
 }

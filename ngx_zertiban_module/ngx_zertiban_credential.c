@@ -10,8 +10,6 @@
 #include "ngx_zertiban_credential.h"
 #include "ngx_zertiban_notify.h"
 
-#include <openssl/evp.h>
-
 
 #define NGX_ZERTIBAN_DYNAMIC_MAX  4096    /* in a worker process */
 #define NGX_ZERTIBAN_LOOK         1000    /* ms, to be seen as used */
@@ -26,17 +24,14 @@ typedef struct {
 static ngx_zertiban_credential_t *ngx_zertiban_credential_lookup(
     ngx_zertiban_credentials_t *credentials, uint32_t hash,
     ngx_zertiban_identity_t *identity);
-static uint32_t ngx_zertiban_identity_hash(ngx_zertiban_identity_t *identity);
-static ngx_int_t ngx_zertiban_identity_cmp(ngx_zertiban_identity_t *one,
-    ngx_zertiban_identity_t *two);
-static ngx_int_t ngx_zertiban_identity_key(ngx_zertiban_identity_t *identity,
-    u_char *key);
 static void ngx_zertiban_credential_rbtree_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 static ngx_zertiban_credential_t *ngx_zertiban_credential_alloc(
     ngx_zertiban_identity_t *identity);
 static void ngx_zertiban_credential_forget(
     ngx_zertiban_credentials_t *credentials);
+static void ngx_zertiban_credential_free(
+    ngx_zertiban_credential_t *credential);
 static void ngx_zertiban_credential_set_fresh(
     ngx_zertiban_credential_t *credential);
 static void ngx_zertiban_credential_exchange(
@@ -185,87 +180,6 @@ ngx_zertiban_credential_lookup(ngx_zertiban_credentials_t *credentials,
 }
 
 
-static uint32_t
-ngx_zertiban_identity_hash(ngx_zertiban_identity_t *identity)
-{
-    uint32_t    hash;
-    ngx_str_t  *s;
-
-    hash = 0;
-
-    for (s = &identity->url; s <= &identity->scope; s++) {
-        hash = hash * 31 + ngx_murmur_hash2(s->data, s->len);
-    }
-
-    return hash;
-}
-
-
-static ngx_int_t
-ngx_zertiban_identity_cmp(ngx_zertiban_identity_t *one,
-    ngx_zertiban_identity_t *two)
-{
-    ngx_int_t   rc;
-    ngx_str_t  *s1, *s2;
-
-    s2 = &two->url;
-
-    for (s1 = &one->url; s1 <= &one->scope; s1++, s2++) {
-
-        rc = ngx_memn2cmp(s1->data, s2->data, s1->len, s2->len);
-
-        if (rc) {
-            return rc;
-        }
-    }
-
-    return 0;
-}
-
-
-/* in the zone a credential is known by a digest, which tells no secret */
-
-static ngx_int_t
-ngx_zertiban_identity_key(ngx_zertiban_identity_t *identity, u_char *key)
-{
-    ngx_int_t    rc;
-    ngx_str_t   *s;
-    EVP_MD_CTX  *ctx;
-
-    ctx = EVP_MD_CTX_new();
-    if (ctx == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = NGX_ERROR;
-
-    if (EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
-        goto done;
-    }
-
-    for (s = &identity->url; s <= &identity->scope; s++) {
-
-        /* with the lengths no two identities are the same bytes */
-
-        if (EVP_DigestUpdate(ctx, &s->len, sizeof(size_t)) != 1
-            || EVP_DigestUpdate(ctx, s->data, s->len) != 1)
-        {
-            goto done;
-        }
-    }
-
-    if (EVP_DigestFinal_ex(ctx, key, NULL) == 1) {
-        rc = NGX_OK;
-    }
-
-done:
-
-    EVP_MD_CTX_free(ctx);
-
-    return rc;
-}
-
-
 static void
 ngx_zertiban_credential_rbtree_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
@@ -341,7 +255,6 @@ static void
 ngx_zertiban_credential_forget(ngx_zertiban_credentials_t *credentials)
 {
     ngx_queue_t                *q;
-    ngx_zertiban_view_t        *view;
     ngx_zertiban_credential_t  *credential;
 
     if (credentials->ndynamic < NGX_ZERTIBAN_DYNAMIC_MAX) {
@@ -359,22 +272,36 @@ ngx_zertiban_credential_forget(ngx_zertiban_credentials_t *credentials)
         }
 
         ngx_queue_remove(q);
-        ngx_rbtree_delete(&credentials->rbtree, &credential->rbnode);
         credentials->ndynamic--;
 
-        view = &credential->view;
-
-        if (view->value.data) {
-            ngx_explicit_memzero(view->value.data, view->size);
-            ngx_free(view->value.data);
-        }
-
-        ngx_explicit_memzero(credential->identity.secret.data,
-                             credential->identity.secret.len);
-        ngx_free(credential);
+        ngx_zertiban_credential_free(credential);
 
         return;
     }
+}
+
+
+static void
+ngx_zertiban_credential_free(ngx_zertiban_credential_t *credential)
+{
+    ngx_zertiban_view_t  *view;
+
+    ngx_rbtree_delete(&credential->credentials->rbtree, &credential->rbnode);
+
+    view = &credential->view;
+
+    if (view->value.data) {
+        ngx_explicit_memzero(view->value.data, view->size);
+        ngx_free(view->value.data);
+    }
+
+    if (credential->pinned) {
+        return;
+    }
+
+    ngx_explicit_memzero(credential->identity.secret.data,
+                         credential->identity.secret.len);
+    ngx_free(credential);
 }
 
 
@@ -716,5 +643,10 @@ ngx_zertiban_credentials_cleanup(void *data)
 
     if (credentials->poll.timer_set) {
         ngx_del_timer(&credentials->poll);
+    }
+
+    while (credentials->rbtree.root != credentials->rbtree.sentinel) {
+        ngx_zertiban_credential_free(
+               (ngx_zertiban_credential_t *) credentials->rbtree.root);
     }
 }

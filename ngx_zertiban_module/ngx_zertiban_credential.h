@@ -13,6 +13,7 @@
 #include <ngx_event.h>
 
 #include "ngx_zertiban_client.h"
+#include "ngx_zertiban_identity.h"
 #include "ngx_zertiban_zone.h"
 
 
@@ -27,16 +28,6 @@ typedef struct {
     ngx_event_t                      poll;
     ngx_shm_zone_t                  *shm_zone;
 } ngx_zertiban_credentials_t;
-
-
-/* what makes a credential what it is */
-
-typedef struct {
-    ngx_str_t                        url;
-    ngx_str_t                        id;
-    ngx_str_t                        secret;
-    ngx_str_t                        scope;
-} ngx_zertiban_identity_t;
 
 
 typedef struct {

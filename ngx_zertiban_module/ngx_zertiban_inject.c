@@ -22,6 +22,9 @@
 #include "ngx_zertiban_headers.h"
 
 
+static ngx_int_t ngx_zertiban_inject_hook(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx, ngx_uint_t immediate,
+    ngx_http_client_body_handler_pt body_handler);
 static void ngx_zertiban_upstream_created(ngx_http_request_t *r, ngx_int_t rc);
 static ngx_int_t ngx_zertiban_create_request(ngx_http_request_t *r);
 static void ngx_zertiban_inject_check(ngx_http_request_t *r,
@@ -106,6 +109,16 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     if (rc != NGX_DONE) {
         return rc;
     }
+
+    return ngx_zertiban_inject_hook(r, ctx, immediate, body_handler);
+}
+
+
+static ngx_int_t
+ngx_zertiban_inject_hook(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
+    ngx_uint_t immediate, ngx_http_client_body_handler_pt body_handler)
+{
+    ngx_http_upstream_t  *u;
 
     u = r->upstream;
 

@@ -16,35 +16,7 @@
 #define NGX_ZERTIBAN_SLACK      500     /* ms after which a lease is void */
 
 
-typedef struct {
-    ngx_uint_t              layout;
-    ngx_rbtree_t            rbtree;
-    ngx_rbtree_node_t       sentinel;
-    ngx_queue_t             used;           /* the last used one first */
-    ngx_queue_t             free;
-
-    ngx_atomic_uint_t       generation;     /* the last one given */
-    ngx_uint_t              lease;
-    ngx_uint_t              configuration;
-} ngx_zertiban_shm_t;
-
-
-struct ngx_zertiban_zone_s {
-    ngx_zertiban_shm_t     *sh;
-    ngx_slab_pool_t        *shpool;
-    ngx_str_t               name;
-    ngx_uint_t              configuration;
-};
-
-
 static ngx_int_t ngx_zertiban_zone_init(ngx_shm_zone_t *shm_zone, void *data);
-static void ngx_zertiban_zone_rbtree_insert(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
-static ngx_zertiban_node_t *ngx_zertiban_zone_lookup(ngx_zertiban_zone_t *zone,
-    u_char *key);
-static ngx_zertiban_node_t *ngx_zertiban_zone_create(ngx_zertiban_zone_t *zone,
-    u_char *key);
-static ngx_rbtree_key_t ngx_zertiban_zone_hash(u_char *key);
 static ngx_int_t ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node, ngx_msec_t timeout, ngx_zertiban_view_t *view);
 static void ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone,
@@ -52,13 +24,6 @@ static void ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone,
 static ngx_int_t ngx_zertiban_zone_copy(ngx_zertiban_node_t *node,
     ngx_zertiban_view_t *view);
 static ngx_uint_t ngx_zertiban_zone_valid(ngx_zertiban_node_t *node);
-static ngx_uint_t ngx_zertiban_zone_leased(ngx_zertiban_node_t *node);
-static ngx_int_t ngx_zertiban_zone_reserve(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_node_t *node, size_t size);
-static void ngx_zertiban_zone_free_value(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_node_t *node);
-static ngx_int_t ngx_zertiban_zone_evict(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_node_t *keep);
 static void ngx_zertiban_zone_set_life(ngx_zertiban_node_t *node,
     ngx_zertiban_life_t *life);
 static ngx_msec_t ngx_zertiban_zone_usable(ngx_zertiban_life_t *life);
@@ -143,10 +108,7 @@ ngx_zertiban_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     sh->layout = NGX_ZERTIBAN_ZONE_LAYOUT;
     sh->configuration = 1;
 
-    ngx_rbtree_init(&sh->rbtree, &sh->sentinel,
-                    ngx_zertiban_zone_rbtree_insert);
-    ngx_queue_init(&sh->used);
-    ngx_queue_init(&sh->free);
+    ngx_zertiban_node_init(sh);
 
     zone->sh = sh;
     zone->configuration = 1;
@@ -180,26 +142,14 @@ ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    node = *nodep;
-
-    if (node == NULL || ngx_memcmp(node->key, key, NGX_ZERTIBAN_KEY_LEN) != 0) {
-
-        node = ngx_zertiban_zone_lookup(zone, key);
-
-        if (node == NULL) {
-            node = ngx_zertiban_zone_create(zone, key);
-        }
-
-        *nodep = node;
-    }
+    node = ngx_zertiban_node_get(zone, key);
+    *nodep = node;
 
     if (node) {
+
         if (pinned) {
             node->pinned = zone->configuration;
         }
-
-        ngx_queue_remove(&node->queue);
-        ngx_queue_insert_head(&zone->sh->used, &node->queue);
 
         rc = ngx_zertiban_zone_look(zone, node, timeout, view);
 
@@ -238,7 +188,7 @@ ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
         return NGX_OK;
     }
 
-    if (delayed && !ngx_zertiban_zone_leased(node)) {
+    if (delayed && !ngx_zertiban_node_leased(node)) {
         view->error = node->error;
         view->delay = node->retry - ngx_current_msec;
         return NGX_DECLINED;
@@ -254,7 +204,7 @@ static void
 ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
     ngx_msec_t timeout, ngx_zertiban_view_t *view)
 {
-    if (ngx_zertiban_zone_leased(node)) {
+    if (ngx_zertiban_node_leased(node)) {
         return;
     }
 
@@ -318,23 +268,6 @@ ngx_zertiban_zone_valid(ngx_zertiban_node_t *node)
 }
 
 
-static ngx_uint_t
-ngx_zertiban_zone_leased(ngx_zertiban_node_t *node)
-{
-    if (node->lease == 0
-        || !ngx_zertiban_before(ngx_current_msec, node->deadline))
-    {
-        return 0;
-    }
-
-    /* the deadline covers a process id that was given to another process */
-
-    return node->owner == ngx_pid
-           || kill(node->owner, 0) == 0
-           || ngx_errno != NGX_ESRCH;
-}
-
-
 ngx_uint_t
 ngx_zertiban_zone_alive(ngx_zertiban_life_t *life)
 {
@@ -356,7 +289,7 @@ ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    rc = (node->lease == lease) ? ngx_zertiban_zone_reserve(zone, node, len)
+    rc = (node->lease == lease) ? ngx_zertiban_node_reserve(zone, node, len)
                                 : NGX_DECLINED;
 
     if (rc == NGX_OK) {
@@ -435,7 +368,7 @@ ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
 
     pending = (ngx_memcmp(node->key, key, NGX_ZERTIBAN_KEY_LEN) == 0
                && !ngx_zertiban_zone_valid(node)
-               && ngx_zertiban_zone_leased(node));
+               && ngx_zertiban_node_leased(node));
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
@@ -447,215 +380,6 @@ ngx_str_t *
 ngx_zertiban_zone_name(ngx_zertiban_zone_t *zone)
 {
     return &zone->name;
-}
-
-
-static ngx_rbtree_key_t
-ngx_zertiban_zone_hash(u_char *key)
-{
-    ngx_rbtree_key_t  hash;
-
-    ngx_memcpy(&hash, key, sizeof(ngx_rbtree_key_t));
-
-    return hash;
-}
-
-
-static void
-ngx_zertiban_zone_rbtree_insert(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
-{
-    ngx_rbtree_node_t    **p;
-    ngx_zertiban_node_t   *n, *t;
-
-    for ( ;; ) {
-
-        if (node->key != temp->key) {
-            p = (node->key < temp->key) ? &temp->left : &temp->right;
-
-        } else {
-            n = (ngx_zertiban_node_t *) node;
-            t = (ngx_zertiban_node_t *) temp;
-
-            p = (ngx_memcmp(n->key, t->key, NGX_ZERTIBAN_KEY_LEN) < 0)
-                ? &temp->left : &temp->right;
-        }
-
-        if (*p == sentinel) {
-            break;
-        }
-
-        temp = *p;
-    }
-
-    *p = node;
-    node->parent = temp;
-    node->left = sentinel;
-    node->right = sentinel;
-    ngx_rbt_red(node);
-}
-
-
-static ngx_zertiban_node_t *
-ngx_zertiban_zone_lookup(ngx_zertiban_zone_t *zone, u_char *key)
-{
-    ngx_int_t             rc;
-    ngx_rbtree_key_t      hash;
-    ngx_rbtree_node_t    *node, *sentinel;
-    ngx_zertiban_node_t  *n;
-
-    hash = ngx_zertiban_zone_hash(key);
-
-    node = zone->sh->rbtree.root;
-    sentinel = zone->sh->rbtree.sentinel;
-
-    while (node != sentinel) {
-
-        if (hash != node->key) {
-            node = (hash < node->key) ? node->left : node->right;
-            continue;
-        }
-
-        n = (ngx_zertiban_node_t *) node;
-
-        rc = ngx_memcmp(key, n->key, NGX_ZERTIBAN_KEY_LEN);
-
-        if (rc == 0) {
-            return n;
-        }
-
-        node = (rc < 0) ? node->left : node->right;
-    }
-
-    return NULL;
-}
-
-
-static ngx_zertiban_node_t *
-ngx_zertiban_zone_create(ngx_zertiban_zone_t *zone, u_char *key)
-{
-    ngx_queue_t          *q;
-    ngx_zertiban_shm_t   *sh;
-    ngx_zertiban_node_t  *node;
-
-    sh = zone->sh;
-    node = NULL;
-
-    if (ngx_queue_empty(&sh->free)) {
-
-        node = ngx_slab_alloc_locked(zone->shpool,
-                                     sizeof(ngx_zertiban_node_t));
-
-        if (node == NULL && ngx_zertiban_zone_evict(zone, NULL) != NGX_OK) {
-            return NULL;
-        }
-    }
-
-    if (node == NULL) {
-        q = ngx_queue_head(&sh->free);
-        ngx_queue_remove(q);
-
-        node = ngx_queue_data(q, ngx_zertiban_node_t, queue);
-    }
-
-    ngx_memzero(node, sizeof(ngx_zertiban_node_t));
-
-    ngx_memcpy(node->key, key, NGX_ZERTIBAN_KEY_LEN);
-    node->rbnode.key = ngx_zertiban_zone_hash(key);
-
-    ngx_rbtree_insert(&sh->rbtree, &node->rbnode);
-    ngx_queue_insert_head(&sh->used, &node->queue);
-
-    return node;
-}
-
-
-static ngx_int_t
-ngx_zertiban_zone_reserve(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
-    size_t size)
-{
-    u_char  *p;
-
-    if (node->size >= size) {
-        return NGX_OK;
-    }
-
-    for ( ;; ) {
-        p = ngx_slab_alloc_locked(zone->shpool, size);
-
-        if (p) {
-            break;
-        }
-
-        if (ngx_zertiban_zone_evict(zone, node) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    node->generation = 0;
-    ngx_memory_barrier();
-
-    ngx_zertiban_zone_free_value(zone, node);
-
-    node->value = p;
-    node->size = size;
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_zertiban_zone_free_value(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_node_t *node)
-{
-    if (node->value) {
-        ngx_explicit_memzero(node->value, node->size);
-        ngx_slab_free_locked(zone->shpool, node->value);
-
-        node->value = NULL;
-        node->size = 0;
-    }
-}
-
-
-/* the least recently used one goes, unless it is needed */
-
-static ngx_int_t
-ngx_zertiban_zone_evict(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *keep)
-{
-    ngx_queue_t          *q;
-    ngx_zertiban_shm_t   *sh;
-    ngx_zertiban_node_t  *node;
-
-    sh = zone->sh;
-
-    for (q = ngx_queue_last(&sh->used);
-         q != ngx_queue_sentinel(&sh->used);
-         q = ngx_queue_prev(q))
-    {
-        node = ngx_queue_data(q, ngx_zertiban_node_t, queue);
-
-        if (node == keep
-            || node->pinned >= zone->configuration
-            || ngx_zertiban_zone_leased(node))
-        {
-            continue;
-        }
-
-        node->generation = 0;
-        node->lease = 0;
-        ngx_memzero(node->key, NGX_ZERTIBAN_KEY_LEN);
-
-        ngx_rbtree_delete(&sh->rbtree, &node->rbnode);
-        ngx_queue_remove(&node->queue);
-        ngx_queue_insert_head(&sh->free, &node->queue);
-
-        ngx_zertiban_zone_free_value(zone, node);
-
-        return NGX_OK;
-    }
-
-    return NGX_ERROR;
 }
 
 

@@ -8,70 +8,14 @@
 #define _NGX_ZERTIBAN_ZONE_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-
-#include "ngx_zertiban_error.h"
-
-
-/*
- * To be incremented whenever what is kept in shared memory changes.  The
- * number is a part of the name under which nginx knows the zone, so another
- * layout is another zone, and a reload with it begins with an empty one.
- */
-
-#ifndef NGX_ZERTIBAN_ZONE_LAYOUT
-#define NGX_ZERTIBAN_ZONE_LAYOUT  1
-#endif
-
-#define NGX_ZERTIBAN_KEY_LEN      32              /* SHA-256 */
-
-
-/* of moments in the time of ngx_current_msec */
-
-#define ngx_zertiban_before(a, b)  ((ngx_msec_int_t) ((a) - (b)) < 0)
-
-
-typedef struct ngx_zertiban_zone_s  ngx_zertiban_zone_t;
-
-
-/*
- * What all workers know of a credential.  A node is never given back to the
- * slab pool, only to other credentials, and a generation is never used again:
- * so "generation" may be read without the lock, and if it is the one that
- * came with a copy of the token, the copy is current.
- */
-
-typedef struct {
-    ngx_rbtree_node_t           rbnode;
-    ngx_queue_t                 queue;          /* by last use, or free */
-    u_char                      key[NGX_ZERTIBAN_KEY_LEN];
-
-    ngx_atomic_t                generation;     /* 0: no token */
-    u_char                     *value;          /* "Bearer <token>" */
-    size_t                      len;
-    size_t                      size;
-    ngx_msec_t                  usable;         /* until then */
-    ngx_msec_t                  refresh;        /* from then on */
-
-    ngx_uint_t                  lease;          /* 0: no exchange in flight */
-    ngx_pid_t                   owner;
-    ngx_msec_t                  started;
-    ngx_msec_t                  deadline;
-
-    ngx_uint_t                  failures;       /* consecutive */
-    ngx_zertiban_error_e        error;          /* of the last one */
-    ngx_msec_t                  retry;          /* not before */
-
-    ngx_uint_t                  pinned;         /* by this configuration */
-} ngx_zertiban_node_t;
+#include "ngx_zertiban_node.h"
 
 
 /* a worker's copy of a token, and what it was told about the credential */
 
 typedef struct {
     ngx_str_t                   value;          /* "Bearer <token>" */
-    size_t                      size;           /* of value.data, ngx_alloc()ed */
+    size_t                      size;           /* ngx_alloc()ed for it */
     ngx_atomic_uint_t           generation;
     ngx_msec_t                  usable;
     ngx_msec_t                  refresh;
@@ -100,7 +44,7 @@ ngx_shm_zone_t *ngx_zertiban_zone_add(ngx_conf_t *cf, ngx_str_t *name,
  * All that follows takes the slab pool's mutex itself and never keeps it.
  *
  * Looks the credential "key" up, makes it if it is new, and copies its token
- * to "view".  "*node" is where it was found last, or NULL.  "pinned" keeps the
+ * to "view".  "*node" is set to what is known of it.  "pinned" keeps the
  * credential in the zone as long as this configuration is in use.
  *
  * Whoever finds that an exchange is due is given the lease for it: with

@@ -1,0 +1,43 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ */
+
+
+#ifndef _NGX_ZERTIBAN_IDENTITY_H_INCLUDED_
+#define _NGX_ZERTIBAN_IDENTITY_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+#define NGX_ZERTIBAN_KEY_LEN  32                  /* SHA-256 */
+
+
+/* ngx_zertiban_identity_..() go from the first member to the last one */
+
+typedef struct {
+    ngx_str_t    url;
+    ngx_str_t    id;
+    ngx_str_t    secret;
+    ngx_str_t    scope;
+} ngx_zertiban_identity_t;
+
+
+/* a quick hash and a total order, for look-ups in this process */
+
+uint32_t ngx_zertiban_identity_hash(ngx_zertiban_identity_t *identity);
+ngx_int_t ngx_zertiban_identity_cmp(ngx_zertiban_identity_t *one,
+    ngx_zertiban_identity_t *two);
+
+/*
+ * The name of the credential in shared memory, NGX_ZERTIBAN_KEY_LEN bytes: a
+ * digest, which tells no secret.  NGX_ERROR if OpenSSL has failed.
+ */
+
+ngx_int_t ngx_zertiban_identity_key(ngx_zertiban_identity_t *identity,
+    u_char *key);
+
+
+#endif /* _NGX_ZERTIBAN_IDENTITY_H_INCLUDED_ */

@@ -1,0 +1,216 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The nodes of the shared zone: finding them, and the memory of tokens.
+ */
+
+
+#include "ngx_zertiban_node.h"
+
+
+static uint32_t ngx_zertiban_node_hash(u_char *key);
+static ngx_zertiban_node_t *ngx_zertiban_node_create(ngx_zertiban_zone_t *zone,
+    u_char *key);
+static void ngx_zertiban_node_free_value(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node);
+static ngx_int_t ngx_zertiban_node_evict(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *keep);
+
+
+void
+ngx_zertiban_node_init(ngx_zertiban_shm_t *sh)
+{
+    ngx_rbtree_init(&sh->rbtree, &sh->sentinel, ngx_str_rbtree_insert_value);
+    ngx_queue_init(&sh->used);
+    ngx_queue_init(&sh->free);
+}
+
+
+ngx_zertiban_node_t *
+ngx_zertiban_node_get(ngx_zertiban_zone_t *zone, u_char *key)
+{
+    ngx_str_t             str;
+    ngx_zertiban_node_t  *node;
+
+    str.len = NGX_ZERTIBAN_KEY_LEN;
+    str.data = key;
+
+    node = (ngx_zertiban_node_t *) ngx_str_rbtree_lookup(&zone->sh->rbtree,
+                                           &str, ngx_zertiban_node_hash(key));
+
+    if (node) {
+        ngx_queue_remove(&node->queue);
+
+    } else {
+        node = ngx_zertiban_node_create(zone, key);
+
+        if (node == NULL) {
+            return NULL;
+        }
+    }
+
+    ngx_queue_insert_head(&zone->sh->used, &node->queue);
+
+    return node;
+}
+
+
+/* the key is a digest: any part of it is a hash */
+
+static uint32_t
+ngx_zertiban_node_hash(u_char *key)
+{
+    uint32_t  hash;
+
+    ngx_memcpy(&hash, key, sizeof(uint32_t));
+
+    return hash;
+}
+
+
+static ngx_zertiban_node_t *
+ngx_zertiban_node_create(ngx_zertiban_zone_t *zone, u_char *key)
+{
+    ngx_queue_t          *q;
+    ngx_zertiban_shm_t   *sh;
+    ngx_zertiban_node_t  *node;
+
+    sh = zone->sh;
+    node = NULL;
+
+    if (ngx_queue_empty(&sh->free)) {
+
+        node = ngx_slab_alloc_locked(zone->shpool,
+                                     sizeof(ngx_zertiban_node_t));
+
+        if (node == NULL && ngx_zertiban_node_evict(zone, NULL) != NGX_OK) {
+            return NULL;
+        }
+    }
+
+    if (node == NULL) {
+        q = ngx_queue_head(&sh->free);
+        ngx_queue_remove(q);
+
+        node = ngx_queue_data(q, ngx_zertiban_node_t, queue);
+    }
+
+    ngx_memzero(node, sizeof(ngx_zertiban_node_t));
+
+    ngx_memcpy(node->key, key, NGX_ZERTIBAN_KEY_LEN);
+
+    node->sn.str.len = NGX_ZERTIBAN_KEY_LEN;
+    node->sn.str.data = node->key;
+    node->sn.node.key = ngx_zertiban_node_hash(key);
+
+    ngx_rbtree_insert(&sh->rbtree, &node->sn.node);
+
+    return node;
+}
+
+
+ngx_int_t
+ngx_zertiban_node_reserve(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+    size_t size)
+{
+    u_char  *p;
+
+    if (node->size >= size) {
+        return NGX_OK;
+    }
+
+    for ( ;; ) {
+        p = ngx_slab_alloc_locked(zone->shpool, size);
+
+        if (p) {
+            break;
+        }
+
+        if (ngx_zertiban_node_evict(zone, node) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    node->generation = 0;
+    ngx_memory_barrier();
+
+    ngx_zertiban_node_free_value(zone, node);
+
+    node->value = p;
+    node->size = size;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_zertiban_node_free_value(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node)
+{
+    if (node->value) {
+        ngx_explicit_memzero(node->value, node->size);
+        ngx_slab_free_locked(zone->shpool, node->value);
+
+        node->value = NULL;
+        node->size = 0;
+    }
+}
+
+
+/* the least recently used one goes, unless it is needed */
+
+static ngx_int_t
+ngx_zertiban_node_evict(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *keep)
+{
+    ngx_queue_t          *q;
+    ngx_zertiban_shm_t   *sh;
+    ngx_zertiban_node_t  *node;
+
+    sh = zone->sh;
+
+    for (q = ngx_queue_last(&sh->used);
+         q != ngx_queue_sentinel(&sh->used);
+         q = ngx_queue_prev(q))
+    {
+        node = ngx_queue_data(q, ngx_zertiban_node_t, queue);
+
+        if (node == keep
+            || node->pinned >= zone->configuration
+            || ngx_zertiban_node_leased(node))
+        {
+            continue;
+        }
+
+        node->generation = 0;
+        node->lease = 0;
+        ngx_memzero(node->key, NGX_ZERTIBAN_KEY_LEN);
+
+        ngx_rbtree_delete(&sh->rbtree, &node->sn.node);
+        ngx_queue_remove(&node->queue);
+        ngx_queue_insert_head(&sh->free, &node->queue);
+
+        ngx_zertiban_node_free_value(zone, node);
+
+        return NGX_OK;
+    }
+
+    return NGX_ERROR;
+}
+
+
+ngx_uint_t
+ngx_zertiban_node_leased(ngx_zertiban_node_t *node)
+{
+    if (node->lease == 0
+        || !ngx_zertiban_before(ngx_current_msec, node->deadline))
+    {
+        return 0;
+    }
+
+    /* the deadline covers a process id that was given to another process */
+
+    return node->owner == ngx_pid
+           || kill(node->owner, 0) == 0
+           || ngx_errno != NGX_ESRCH;
+}

@@ -1,0 +1,116 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ */
+
+
+#ifndef _NGX_ZERTIBAN_NODE_H_INCLUDED_
+#define _NGX_ZERTIBAN_NODE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_zertiban_error.h"
+#include "ngx_zertiban_identity.h"
+
+
+/*
+ * To be incremented whenever what is kept in shared memory changes.  The
+ * number is a part of the name under which nginx knows the zone, so another
+ * layout is another zone, and a reload with it begins with an empty one.
+ */
+
+#ifndef NGX_ZERTIBAN_ZONE_LAYOUT
+#define NGX_ZERTIBAN_ZONE_LAYOUT  1
+#endif
+
+
+/* of moments in the time of ngx_current_msec */
+
+#define ngx_zertiban_before(a, b)  ((ngx_msec_int_t) ((a) - (b)) < 0)
+
+
+/*
+ * What all workers know of a credential.  A node is never given back to the
+ * slab pool, only to other credentials, and a generation is never used again:
+ * so "generation" may be read without the lock, and if it is the one that
+ * came with a copy of the token, the copy is current.
+ */
+
+typedef struct {
+    ngx_str_node_t              sn;             /* of "key" */
+    ngx_queue_t                 queue;          /* by last use, or free */
+    u_char                      key[NGX_ZERTIBAN_KEY_LEN];
+
+    ngx_atomic_t                generation;     /* 0: no token */
+    u_char                     *value;          /* "Bearer <token>" */
+    size_t                      len;
+    size_t                      size;
+    ngx_msec_t                  usable;         /* until then */
+    ngx_msec_t                  refresh;        /* from then on */
+
+    ngx_uint_t                  lease;          /* 0: no exchange in flight */
+    ngx_pid_t                   owner;
+    ngx_msec_t                  started;
+    ngx_msec_t                  deadline;
+
+    ngx_uint_t                  failures;       /* consecutive */
+    ngx_zertiban_error_e        error;          /* of the last one */
+    ngx_msec_t                  retry;          /* not before */
+
+    ngx_uint_t                  pinned;         /* by this configuration */
+} ngx_zertiban_node_t;
+
+
+typedef struct {
+    ngx_uint_t                  layout;
+    ngx_rbtree_t                rbtree;
+    ngx_rbtree_node_t           sentinel;
+    ngx_queue_t                 used;           /* the last used one first */
+    ngx_queue_t                 free;
+
+    ngx_atomic_uint_t           generation;     /* the last one given */
+    ngx_uint_t                  lease;
+    ngx_uint_t                  configuration;
+} ngx_zertiban_shm_t;
+
+
+/* a configuration's handle of the shared memory */
+
+typedef struct {
+    ngx_zertiban_shm_t         *sh;
+    ngx_slab_pool_t            *shpool;
+    ngx_str_t                   name;
+    ngx_uint_t                  configuration;
+} ngx_zertiban_zone_t;
+
+
+/* all that follows is called with the slab pool's mutex held */
+
+void ngx_zertiban_node_init(ngx_zertiban_shm_t *sh);
+
+/*
+ * Finds or makes the node of "key", of NGX_ZERTIBAN_KEY_LEN bytes, and makes
+ * it the last used one.  Returns NULL if the zone is full.
+ */
+
+ngx_zertiban_node_t *ngx_zertiban_node_get(ngx_zertiban_zone_t *zone,
+    u_char *key);
+
+/*
+ * Sees that node->value has room for "size" bytes.  The token that it holds
+ * is lost only if the function has to, and succeeds to, find another place.
+ *
+ * Returns NGX_OK, or NGX_ERROR if the zone is full.
+ */
+
+ngx_int_t ngx_zertiban_node_reserve(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, size_t size);
+
+/* whether the node's exchange is in flight, in a process that lives */
+
+ngx_uint_t ngx_zertiban_node_leased(ngx_zertiban_node_t *node);
+
+
+#endif /* _NGX_ZERTIBAN_NODE_H_INCLUDED_ */
