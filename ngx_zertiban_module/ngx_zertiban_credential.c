@@ -469,7 +469,7 @@ ngx_zertiban_credential_publish(ngx_zertiban_credential_t *credential,
     }
 
     rc = ngx_zertiban_zone_publish(ngx_zertiban_credential_zone(credential),
-                                   credential->node, lease, &verdict->token,
+                                   credential->key, lease, &verdict->token,
                                    &life, &outcome);
 
     if (rc == NGX_ERROR) {
@@ -501,7 +501,7 @@ ngx_zertiban_credential_fail(ngx_zertiban_credential_t *credential,
 
     zone = ngx_zertiban_credential_zone(credential);
 
-    if (ngx_zertiban_zone_fail(zone, credential->node, lease, verdict->error,
+    if (ngx_zertiban_zone_fail(zone, credential->key, lease, verdict->error,
                                verdict->retry_after, &outcome)
         != NGX_OK)
     {
@@ -600,7 +600,7 @@ ngx_zertiban_credentials_wake(void *data)
         credential = ngx_queue_data(q, ngx_zertiban_credential_t, waiting);
 
         if (ngx_zertiban_zone_pending(ngx_zertiban_credential_zone(credential),
-                                      credential->node, credential->key))
+                                      credential->key))
         {
             continue;
         }

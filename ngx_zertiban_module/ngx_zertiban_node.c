@@ -12,6 +12,8 @@
 static uint32_t ngx_zertiban_node_hash(u_char *key);
 static ngx_zertiban_node_t *ngx_zertiban_node_create(ngx_zertiban_zone_t *zone,
     u_char *key);
+static void *ngx_zertiban_node_alloc(ngx_zertiban_zone_t *zone, size_t size,
+    ngx_zertiban_node_t *keep);
 static void ngx_zertiban_node_free_value(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node);
 static ngx_int_t ngx_zertiban_node_evict(ngx_zertiban_zone_t *zone,
@@ -23,21 +25,37 @@ ngx_zertiban_node_init(ngx_zertiban_shm_t *sh)
 {
     ngx_rbtree_init(&sh->rbtree, &sh->sentinel, ngx_str_rbtree_insert_value);
     ngx_queue_init(&sh->used);
-    ngx_queue_init(&sh->free);
+
+#if (NGX_PTR_SIZE == 8)
+
+    /* unlike a pointer, a bitmap of the slab pool, a length, or text */
+
+    sh->generation = ((ngx_atomic_uint_t) 1 << 63)
+                     | ((ngx_atomic_uint_t) ngx_random() << 32);
+
+#endif
+}
+
+
+ngx_zertiban_node_t *
+ngx_zertiban_node_find(ngx_zertiban_zone_t *zone, u_char *key)
+{
+    ngx_str_t  str;
+
+    str.len = NGX_ZERTIBAN_KEY_LEN;
+    str.data = key;
+
+    return (ngx_zertiban_node_t *) ngx_str_rbtree_lookup(&zone->sh->rbtree,
+                                           &str, ngx_zertiban_node_hash(key));
 }
 
 
 ngx_zertiban_node_t *
 ngx_zertiban_node_get(ngx_zertiban_zone_t *zone, u_char *key)
 {
-    ngx_str_t             str;
     ngx_zertiban_node_t  *node;
 
-    str.len = NGX_ZERTIBAN_KEY_LEN;
-    str.data = key;
-
-    node = (ngx_zertiban_node_t *) ngx_str_rbtree_lookup(&zone->sh->rbtree,
-                                           &str, ngx_zertiban_node_hash(key));
+    node = ngx_zertiban_node_find(zone, key);
 
     if (node) {
         ngx_queue_remove(&node->queue);
@@ -72,28 +90,11 @@ ngx_zertiban_node_hash(u_char *key)
 static ngx_zertiban_node_t *
 ngx_zertiban_node_create(ngx_zertiban_zone_t *zone, u_char *key)
 {
-    ngx_queue_t          *q;
-    ngx_zertiban_shm_t   *sh;
     ngx_zertiban_node_t  *node;
 
-    sh = zone->sh;
-    node = NULL;
-
-    if (ngx_queue_empty(&sh->free)) {
-
-        node = ngx_slab_alloc_locked(zone->shpool,
-                                     sizeof(ngx_zertiban_node_t));
-
-        if (node == NULL && ngx_zertiban_node_evict(zone, NULL) != NGX_OK) {
-            return NULL;
-        }
-    }
-
+    node = ngx_zertiban_node_alloc(zone, sizeof(ngx_zertiban_node_t), NULL);
     if (node == NULL) {
-        q = ngx_queue_head(&sh->free);
-        ngx_queue_remove(q);
-
-        node = ngx_queue_data(q, ngx_zertiban_node_t, queue);
+        return NULL;
     }
 
     ngx_memzero(node, sizeof(ngx_zertiban_node_t));
@@ -104,7 +105,7 @@ ngx_zertiban_node_create(ngx_zertiban_zone_t *zone, u_char *key)
     node->sn.str.data = node->key;
     node->sn.node.key = ngx_zertiban_node_hash(key);
 
-    ngx_rbtree_insert(&sh->rbtree, &node->sn.node);
+    ngx_rbtree_insert(&zone->sh->rbtree, &node->sn.node);
 
     return node;
 }
@@ -120,16 +121,9 @@ ngx_zertiban_node_reserve(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
         return NGX_OK;
     }
 
-    for ( ;; ) {
-        p = ngx_slab_alloc_locked(zone->shpool, size);
-
-        if (p) {
-            break;
-        }
-
-        if (ngx_zertiban_node_evict(zone, node) != NGX_OK) {
-            return NGX_ERROR;
-        }
+    p = ngx_zertiban_node_alloc(zone, size, node);
+    if (p == NULL) {
+        return NGX_ERROR;
     }
 
     node->generation = 0;
@@ -141,6 +135,25 @@ ngx_zertiban_node_reserve(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
     node->size = size;
 
     return NGX_OK;
+}
+
+
+static void *
+ngx_zertiban_node_alloc(ngx_zertiban_zone_t *zone, size_t size,
+    ngx_zertiban_node_t *keep)
+{
+    void  *p;
+
+    do {
+        p = ngx_slab_alloc_locked(zone->shpool, size);
+
+        if (p) {
+            return p;
+        }
+
+    } while (ngx_zertiban_node_evict(zone, keep) == NGX_OK);
+
+    return NULL;
 }
 
 
@@ -163,14 +176,13 @@ ngx_zertiban_node_free_value(ngx_zertiban_zone_t *zone,
 static ngx_int_t
 ngx_zertiban_node_evict(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *keep)
 {
-    ngx_queue_t          *q;
-    ngx_zertiban_shm_t   *sh;
+    ngx_queue_t          *q, *used;
     ngx_zertiban_node_t  *node;
 
-    sh = zone->sh;
+    used = &zone->sh->used;
 
-    for (q = ngx_queue_last(&sh->used);
-         q != ngx_queue_sentinel(&sh->used);
+    for (q = ngx_queue_last(used);
+         q != ngx_queue_sentinel(used);
          q = ngx_queue_prev(q))
     {
         node = ngx_queue_data(q, ngx_zertiban_node_t, queue);
@@ -183,14 +195,12 @@ ngx_zertiban_node_evict(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *keep)
         }
 
         node->generation = 0;
-        node->lease = 0;
-        ngx_memzero(node->key, NGX_ZERTIBAN_KEY_LEN);
 
-        ngx_rbtree_delete(&sh->rbtree, &node->sn.node);
+        ngx_rbtree_delete(&zone->sh->rbtree, &node->sn.node);
         ngx_queue_remove(&node->queue);
-        ngx_queue_insert_head(&sh->free, &node->queue);
 
         ngx_zertiban_node_free_value(zone, node);
+        ngx_slab_free_locked(zone->shpool, node);
 
         return NGX_OK;
     }

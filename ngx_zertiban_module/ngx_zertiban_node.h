@@ -32,15 +32,16 @@
 
 
 /*
- * What all workers know of a credential.  A node is never given back to the
- * slab pool, only to other credentials, and a generation is never used again:
- * so "generation" may be read without the lock, and if it is the one that
- * came with a copy of the token, the copy is current.
+ * What all workers know of a credential.
+ *
+ * A generation is never given again and looks like nothing else in the zone,
+ * so "generation" may be read without the lock, even if the node is gone: if
+ * it is the one that came with a copy of the token, the copy is current.
  */
 
 typedef struct {
     ngx_str_node_t              sn;             /* of "key" */
-    ngx_queue_t                 queue;          /* by last use, or free */
+    ngx_queue_t                 queue;          /* by last use */
     u_char                      key[NGX_ZERTIBAN_KEY_LEN];
 
     ngx_atomic_t                generation;     /* 0: no token */
@@ -68,7 +69,6 @@ typedef struct {
     ngx_rbtree_t                rbtree;
     ngx_rbtree_node_t           sentinel;
     ngx_queue_t                 used;           /* the last used one first */
-    ngx_queue_t                 free;
 
     ngx_atomic_uint_t           generation;     /* the last one given */
     ngx_uint_t                  lease;
@@ -89,6 +89,11 @@ typedef struct {
 /* all that follows is called with the slab pool's mutex held */
 
 void ngx_zertiban_node_init(ngx_zertiban_shm_t *sh);
+
+/* Finds the node of "key", or returns NULL. */
+
+ngx_zertiban_node_t *ngx_zertiban_node_find(ngx_zertiban_zone_t *zone,
+    u_char *key);
 
 /*
  * Finds or makes the node of "key", of NGX_ZERTIBAN_KEY_LEN bytes, and makes

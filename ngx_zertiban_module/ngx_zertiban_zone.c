@@ -277,20 +277,25 @@ ngx_zertiban_zone_alive(ngx_zertiban_life_t *life)
 
 
 ngx_int_t
-ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_uint_t lease, ngx_str_t *token, ngx_zertiban_life_t *life,
     ngx_zertiban_outcome_t *outcome)
 {
-    u_char     *p;
-    size_t      len;
-    ngx_int_t   rc;
+    u_char               *p;
+    size_t                len;
+    ngx_int_t             rc;
+    ngx_zertiban_node_t  *node;
 
     len = sizeof(NGX_ZERTIBAN_SCHEME) - 1 + token->len;
+    rc = NGX_DECLINED;
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    rc = (node->lease == lease) ? ngx_zertiban_node_reserve(zone, node, len)
-                                : NGX_DECLINED;
+    node = ngx_zertiban_node_find(zone, key);
+
+    if (node && node->lease == lease) {
+        rc = ngx_zertiban_node_reserve(zone, node, len);
+    }
 
     if (rc == NGX_OK) {
 
@@ -328,17 +333,20 @@ ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
 
 
 ngx_int_t
-ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_uint_t lease, ngx_zertiban_error_e error, time_t retry_after,
     ngx_zertiban_outcome_t *outcome)
 {
-    ngx_int_t  rc;
+    ngx_int_t             rc;
+    ngx_zertiban_node_t  *node;
 
     rc = NGX_DECLINED;
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    if (node->lease == lease) {
+    node = ngx_zertiban_node_find(zone, key);
+
+    if (node && node->lease == lease) {
         node->failures++;
         node->error = error;
 
@@ -359,14 +367,16 @@ ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
 
 
 ngx_uint_t
-ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
-    u_char *key)
+ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key)
 {
-    ngx_uint_t  pending;
+    ngx_uint_t            pending;
+    ngx_zertiban_node_t  *node;
 
     ngx_shmtx_lock(&zone->shpool->mutex);
 
-    pending = (ngx_memcmp(node->key, key, NGX_ZERTIBAN_KEY_LEN) == 0
+    node = ngx_zertiban_node_find(zone, key);
+
+    pending = (node
                && !ngx_zertiban_zone_valid(node)
                && ngx_zertiban_node_leased(node));
 

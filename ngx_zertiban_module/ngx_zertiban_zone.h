@@ -44,7 +44,7 @@ ngx_shm_zone_t *ngx_zertiban_zone_add(ngx_conf_t *cf, ngx_str_t *name,
  * All that follows takes the slab pool's mutex itself and never keeps it.
  *
  * Looks the credential "key" up, makes it if it is new, and copies its token
- * to "view".  "*node" is set to what is known of it.  "pinned" keeps the
+ * to "view".  "*node" is set, for its generation to be read.  "pinned" keeps the
  * credential in the zone as long as this configuration is in use.
  *
  * Whoever finds that an exchange is due is given the lease for it: with
@@ -83,20 +83,19 @@ typedef struct {
     ngx_msec_t                  delay;
 } ngx_zertiban_outcome_t;
 
-ngx_int_t ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_node_t *node, ngx_uint_t lease, ngx_str_t *token,
-    ngx_zertiban_life_t *life, ngx_zertiban_outcome_t *outcome);
-ngx_int_t ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_node_t *node, ngx_uint_t lease, ngx_zertiban_error_e error,
-    time_t retry_after, ngx_zertiban_outcome_t *outcome);
+ngx_int_t ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_uint_t lease, ngx_str_t *token, ngx_zertiban_life_t *life,
+    ngx_zertiban_outcome_t *outcome);
+ngx_int_t ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_uint_t lease, ngx_zertiban_error_e error, time_t retry_after,
+    ngx_zertiban_outcome_t *outcome);
 
 /*
  * Returns 1 while those who wait for the credential have nothing to do but
  * wait: there is no token, and its exchange is in flight in a live process.
  */
 
-ngx_uint_t ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_node_t *node, u_char *key);
+ngx_uint_t ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key);
 
 ngx_str_t *ngx_zertiban_zone_name(ngx_zertiban_zone_t *zone);
 
