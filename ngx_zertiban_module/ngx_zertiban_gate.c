@@ -47,9 +47,14 @@ static ngx_int_t ngx_zertiban_gate_refuse(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx, ngx_zertiban_error_e error);
 static ngx_int_t ngx_zertiban_gate_retry_after(ngx_http_request_t *r,
     ngx_msec_t delay);
+static ngx_table_elt_t *ngx_zertiban_gate_header_out(ngx_http_request_t *r,
+    ngx_str_t *key);
 static ngx_int_t ngx_zertiban_gate_hold(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
 static void ngx_zertiban_gate_cleanup(void *data);
+
+
+static ngx_str_t  ngx_zertiban_retry_after_key = ngx_string("Retry-After");
 
 
 /* in the order of ngx_zertiban_error_e */
@@ -416,20 +421,53 @@ ngx_zertiban_gate_retry_after(ngx_http_request_t *r, ngx_msec_t delay)
         return NGX_ERROR;
     }
 
-    h = ngx_list_push(&r->headers_out.headers);
+    /* an error page may have been refused as well */
+
+    h = ngx_zertiban_gate_header_out(r, &ngx_zertiban_retry_after_key);
+
     if (h == NULL) {
-        return NGX_ERROR;
+
+        h = ngx_list_push(&r->headers_out.headers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+        h->hash = 1;
+        h->key = ngx_zertiban_retry_after_key;
     }
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-    h->hash = 1;
-    ngx_str_set(&h->key, "Retry-After");
 
     h->value.data = p;
     h->value.len = ngx_sprintf(p, "%M", ngx_max((delay + 999) / 1000, 1)) - p;
 
     return NGX_OK;
+}
+
+
+static ngx_table_elt_t *
+ngx_zertiban_gate_header_out(ngx_http_request_t *r, ngx_str_t *key)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &r->headers_out.headers.part; part; part = part->next) {
+
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (h[i].hash
+                && h[i].key.len == key->len
+                && ngx_strncasecmp(h[i].key.data, key->data, key->len) == 0)
+            {
+                return &h[i];
+            }
+        }
+    }
+
+    return NULL;
 }
 
 
