@@ -1,0 +1,123 @@
+package Zertiban::H2;
+
+# Just enough of an HTTP/2 client to open and to cancel single streams.
+
+use strict;
+use warnings;
+
+use IO::Socket::IP;
+
+use Zertiban::Loop;
+use Zertiban::Stream;
+
+my ($HEADERS, $RST_STREAM, $SETTINGS, $PING) = (1, 3, 4, 6);
+my ($END_STREAM, $END_HEADERS, $ACK) = (1, 4, 1);
+
+
+sub new {
+    my ($class, $port) = @_;
+
+    my $fh = IO::Socket::IP->new(PeerHost => '127.0.0.1', PeerPort => $port,
+                                 Type => Socket::SOCK_STREAM) or die $@;
+
+    my $self = bless { next => 1, statuses => {} }, $class;
+
+    $self->{stream} = Zertiban::Stream->new($fh,
+        on_data => sub { $self->received() });
+    $self->{stream}->write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    $self->frame($SETTINGS, 0, 0, '');
+
+    return $self;
+}
+
+
+sub frame {
+    my ($self, $type, $flags, $id, $payload) = @_;
+
+    $self->{stream}->write(substr(pack('N', length $payload), 1)
+                           . pack('CCN', $type, $flags, $id) . $payload);
+}
+
+
+# returns the number of the stream
+
+sub get {
+    my ($self, $path) = @_;
+
+    my $id = $self->{next};
+    $self->{next} += 2;
+
+    # :method GET and :scheme http of the static table; then :path and
+    # :authority, literal, without indexing, not compressed
+    $self->frame($HEADERS, $END_STREAM|$END_HEADERS, $id,
+                 "\x82\x86" . pack('CC/a CC/a', 4, $path, 1, 'localhost'));
+
+    return $id;
+}
+
+
+sub cancel {
+    my ($self, $id) = @_;
+
+    my $CANCEL = 8;
+    $self->frame($RST_STREAM, 0, $id, pack('N', $CANCEL));
+}
+
+
+# as soon as {pong} is set, the peer has seen all that came before
+
+sub ping {
+    my ($self) = @_;
+
+    $self->frame($PING, 0, 0, 'zertiban');
+}
+
+
+sub received {
+    my ($self) = @_;
+
+    my $in = \$self->{stream}{in};
+
+    while (length $$in >= 9) {
+        my ($high, $low, $type, $flags, $id) = unpack 'nCCCN', $$in;
+        my $length = $high * 256 + $low;
+
+        return if length $$in < 9 + $length;
+
+        my $payload = substr substr($$in, 0, 9 + $length, ''), 9;
+
+        $self->frame($SETTINGS, $ACK, 0, '')
+            if $type == $SETTINGS && !($flags & $ACK);
+        $self->{pong} = 1 if $type == $PING && $flags & $ACK;
+
+        next if $type != $HEADERS;
+
+        # nginx begins with the status, indexed if it is a common one, after
+        # a change of the table size perhaps
+        $payload =~ s/\A[\x20-\x3f]//;
+        $self->{statuses}{$id} = $payload =~ /\A\x88/ ? 200 : 'other';
+    }
+}
+
+
+# of some streams, or of all, as far as they are there
+
+sub statuses {
+    my ($self, @ids) = @_;
+
+    my $statuses = $self->{statuses};
+
+    @ids = keys %$statuses if !@ids;
+
+    return grep { defined } map { $statuses->{$_} } @ids;
+}
+
+
+sub leave {
+    my ($self) = @_;
+
+    $self->{stream}->close();
+}
+
+
+1;

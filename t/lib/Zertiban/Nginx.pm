@@ -1,0 +1,469 @@
+package Zertiban::Nginx;
+
+# One nginx with the module, in a directory of its own.
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use File::Temp;
+use IO::Socket::IP;
+use POSIX qw(WNOHANG);
+use Test::More;
+
+use Zertiban::Client;
+use Zertiban::Loop qw(wait_until now);
+use Zertiban::Secrets;
+
+my @running;
+
+
+# new(workers => n, main => '...'); daemon => 'on' is what an upgrade needs
+
+sub new {
+    my ($class, %o) = @_;
+
+    my $dir = File::Temp->newdir('zertiban-XXXXXX', TMPDIR => 1,
+                                 CLEANUP => !$ENV{TEST_ZERTIBAN_KEEP});
+
+    mkdir "$dir/logs";
+
+    return bless { workers => 1, daemon => 'off', main => '', dir => $dir,
+                   ports => {}, %o }, $class;
+}
+
+
+sub dir {
+    my ($self) = @_;
+
+    return "$self->{dir}";
+}
+
+
+sub write_file {
+    my ($self, $name, $content) = @_;
+
+    open my $fh, '>', "$self->{dir}/$name" or die "$name: $!";
+    print $fh $content;
+    close $fh;
+
+    return "$self->{dir}/$name";
+}
+
+
+sub read_file {
+    my ($self, $name) = @_;
+
+    open my $fh, '<', "$self->{dir}/$name" or return '';
+    local $/;
+
+    return scalar(<$fh>) // '';
+}
+
+
+# %%NAME%% stands for a value of the hash, %%DIR%%, or a free port:
+# %%PORT%%, %%PORT_x%%
+
+sub config {
+    my ($self, $http, %values) = @_;
+
+    $self->{values} = { %{$self->{values} || {}}, %values,
+                        DIR => $self->dir() };
+
+    my $text = <<'EOT' . $http . "}\n";
+daemon %%DAEMON%%;
+%%USER%%
+worker_processes %%WORKERS%%;
+pid %%DIR%%/nginx.pid;
+lock_file %%DIR%%/nginx.lock;
+error_log %%DIR%%/logs/error.log %%LEVEL%%;
+load_module %%MODULE%%;
+env ASAN_OPTIONS;
+%%MAIN%%
+
+events {
+    worker_connections 4096;
+}
+
+http {
+    log_format zertiban '$request_uri status=$status pid=$pid'
+                        ' cache=$zertiban_cache error=$zertiban_error'
+                        ' tenant=$zertiban_tenant_id'
+                        ' upstream=$upstream_status';
+    access_log %%DIR%%/logs/access.log zertiban;
+
+    client_body_temp_path %%DIR%%/client_body;
+    proxy_temp_path %%DIR%%/proxy;
+    fastcgi_temp_path %%DIR%%/fastcgi;
+    uwsgi_temp_path %%DIR%%/uwsgi;
+    scgi_temp_path %%DIR%%/scgi;
+
+EOT
+
+    $text =~ s/%%MAIN%%/$self->{main}/;
+    $text =~ s/%%(\w+)%%/$self->value($1)/ge;
+
+    secret($text =~ /zertiban_client_secret\s+([^\s;\$]+);/g);
+
+    $self->write_file('nginx.conf', $text);
+
+    return $self;
+}
+
+
+sub value {
+    my ($self, $name) = @_;
+
+    return $self->{values}{$name} if defined $self->{values}{$name};
+
+    return $self->port($1 // '') if $name =~ /^PORT(?:_(\w+))?$/;
+    return $> == 0 ? 'user root;' : '' if $name eq 'USER';
+    return $self->{workers} if $name eq 'WORKERS';
+    return $self->{daemon} if $name eq 'DAEMON';
+    return $ENV{TEST_NGINX_LOG_LEVEL} || 'info' if $name eq 'LEVEL';
+    return module() if $name eq 'MODULE';
+
+    die "no value for %%$name%%";
+}
+
+
+sub module {
+    my $path = $ENV{TEST_ZERTIBAN_MODULE}
+               || 'build/ngx_zertiban_module.so';
+
+    return abs_path($path) || die "no module at $path: run make";
+}
+
+
+# an upgrade takes the whole path
+
+sub binary {
+    my $name = $ENV{TEST_NGINX_BINARY} || 'nginx';
+
+    return abs_path($name) if $name =~ m{/};
+
+    my ($path) = grep { -x } map { "$_/$name" }
+                 split(/:/, $ENV{PATH}), qw(/usr/sbin /usr/local/sbin);
+
+    return $path || die "no $name in PATH";
+}
+
+
+# a port below those that the system gives out by itself; a UDP socket
+# keeps it from other test files that run at the same time
+
+sub port {
+    my ($self, $name) = @_;
+
+    until ($self->{ports}{$name // ''}) {
+        my @address = (LocalHost => '127.0.0.1',
+                       LocalPort => 10000 + int rand 20000);
+        my $udp = IO::Socket::IP->new(@address, Proto => 'udp') or next;
+        my $tcp = IO::Socket::IP->new(@address, Proto => 'tcp',
+                                      Listen => 1) or next;
+
+        $self->{ports}{$name // ''} = $tcp->sockport();
+        push @{$self->{reserved}}, $udp;
+    }
+
+    return $self->{ports}{$name // ''};
+}
+
+
+sub run {
+    my ($self, @config) = @_;
+
+    $self->config(@config) if @config;
+
+    my $binary = binary();
+    my $dir = $self->dir();
+
+    $self->{pid} = fork() // die "fork: $!";
+
+    if ($self->{pid} == 0) {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', '/dev/null';
+        open STDERR, '>>', "$dir/stderr";
+        exec $binary, '-p', $dir, '-c', "$dir/nginx.conf",
+             '-e', "$dir/logs/error.log" or POSIX::_exit(127);
+    }
+
+    push @running, $self;
+
+    if ($self->{daemon} eq 'on') {
+        waitpid $self->{pid}, 0;
+        $self->{pid} = $? == 0 && wait_until {
+            ($self->read_file('nginx.pid') =~ /(\d+)/)[0]
+        };
+    }
+
+    wait_until { $self->ended() || $self->workers() == $self->{workers} };
+
+    return $self if !$self->ended()
+                    && $self->workers() == $self->{workers};
+
+    die "nginx has not started:\n" . $self->read_file('stderr')
+        . $self->error_log();
+}
+
+
+sub ended {
+    my ($self) = @_;
+
+    my $pid = $self->{pid} or return 1;
+    my $ended = waitpid($pid, WNOHANG);
+
+    # after an upgrade it is no child of this process
+    return 0 if $ended == 0 || $ended < 0 && title($pid) ne '';
+
+    $self->{status} = $ended == $pid ? $? : 0;
+    delete $self->{pid};
+    @running = grep { $_ != $self } @running;
+
+    return 1;
+}
+
+
+# the pids of the processes that say that they are workers, in any state
+
+sub processes {
+    my ($self) = @_;
+
+    my $pid = $self->{pid} or return;
+
+    open my $fh, '<', "/proc/$pid/task/$pid/children" or return;
+
+    return grep { title($_) =~ /^nginx: worker process/ }
+           split ' ', <$fh> // '';
+}
+
+
+# empty if the process has ended
+
+sub title {
+    my ($pid) = @_;
+
+    open my $fh, '<', "/proc/$pid/cmdline" or return '';
+
+    return <$fh> // '';
+}
+
+
+# those that accept connections
+
+sub workers {
+    my ($self) = @_;
+
+    return grep { title($_) !~ /shutting down/ } $self->processes();
+}
+
+
+# the workers that hold the connections from or to some ports
+
+sub workers_of {
+    my ($self, @ports) = @_;
+
+    my %workers;
+
+    wait_until { %workers = $self->find_workers(); !grep { !$workers{$_} }
+                                                       @ports };
+
+    return map { $workers{$_} } @ports;
+}
+
+
+# by all ports at once, since there may be thousands of old connections
+
+sub find_workers {
+    my ($self) = @_;
+
+    my (%ports, %workers);
+
+    open my $fh, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!";
+
+    while (<$fh>) {
+        my ($local, $remote, $inode)
+            = /:(\w{4}) \w+:(\w{4}) (?:\S+ +){6}([1-9]\d*) / or next;
+        push @{$ports{"socket:[$inode]"}}, hex $local, hex $remote;
+    }
+
+    for my $pid ($self->processes()) {
+        for my $socket (map { readlink($_) // () } glob "/proc/$pid/fd/*") {
+            $workers{$_} = $pid for @{$ports{$socket} || []};
+        }
+    }
+
+    return %workers;
+}
+
+
+sub sockets {
+    my ($self) = @_;
+
+    return scalar grep { (readlink($_) // '') =~ /^socket:/ }
+           map { glob "/proc/$_/fd/*" } $self->processes();
+}
+
+
+# returns as soon as only the new workers accept connections
+
+sub reload {
+    my ($self, @config) = @_;
+
+    my %old = map { $_ => 1 } $self->processes();
+
+    $self->config(@config) if @config;
+    kill 'HUP', $self->{pid};
+
+    wait_until {
+        my @workers = $self->workers();
+        @workers == $self->{workers} && !grep { $old{$_} } @workers;
+    } or die "nginx has not reloaded:\n" . $self->error_log();
+}
+
+
+# returns as soon as the new master process serves, and the old one is to quit
+
+sub upgrade {
+    my ($self) = @_;
+
+    my $old = $self->{pid};
+
+    kill 'USR2', $old;
+
+    wait_until {
+        ($self->{pid}) = $self->read_file('nginx.pid') =~ /\d+/g;
+        ($self->{pid} // $old) != $old
+            && $self->workers() == $self->{workers};
+    } or die "nginx has not been upgraded:\n" . $self->error_log();
+
+    kill 'QUIT', $old;
+}
+
+
+sub kill_worker {
+    my ($self, $pid) = @_;
+
+    kill 'KILL', $pid;
+    wait_until { !grep { $_ == $pid } $self->processes() };
+}
+
+
+# without the debug messages, some of which have more than one line
+
+sub error_log {
+    my ($self, $pattern) = @_;
+
+    my @lines = grep { !/\A\S+ \S+ \[debug\]/ }
+                split m{^(?=\d{4}/\d\d/\d\d )}m,
+                $self->read_file('logs/error.log');
+    @lines = grep { $_ =~ $pattern } @lines if $pattern;
+
+    return wantarray ? @lines : join '', @lines;
+}
+
+
+# the fields of the access log's line for a request, which comes a little
+# after the response
+
+sub logged {
+    my ($self, $uri) = @_;
+
+    my %fields;
+
+    wait_until {
+        my ($line) = reverse grep { /^\Q$uri\E / }
+                     split /^/, $self->read_file('logs/access.log');
+        %fields = $line =~ /(\w+)=(\S*)/g if $line;
+    };
+
+    $_ eq '-' and $_ = '' for values %fields;
+
+    return \%fields;
+}
+
+
+# a request in flight
+
+sub start {
+    my ($self, $method, $uri, %o) = @_;
+
+    my $body = $o{body} // '';
+    my @length = $body ne '' ? ('Content-Length: ' . length $body) : ();
+
+    return Zertiban::Client->new($self->port($o{port}))->send(
+        join "\r\n", "$method $uri HTTP/1." . ($o{minor} // 1),
+        'Host: localhost', 'Connection: ' . ($o{connection} // 'close'),
+        @length, @{$o{headers} || []}, '', $body);
+}
+
+
+sub get {
+    my ($self, $uri, %o) = @_;
+
+    return $self->start('GET', $uri, %o)->response($o{seconds});
+}
+
+
+sub stop {
+    my ($self, $signal) = @_;
+
+    return if !$self->{pid};
+
+    kill $signal // 'QUIT', $self->{pid};
+
+    return 1 if wait_until { $self->ended() } 15;
+
+    my $pid = $self->{pid};
+    kill 'KILL', $self->processes(), $pid;
+    wait_until { $self->ended() } 5;
+
+    return 0;
+}
+
+
+# stops nginx, and checks what each test file promises; allow => what the
+# error log may hold
+
+sub finish {
+    my ($self, %o) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    Zertiban::Client::leave_all();
+
+    ok($self->stop() && ($self->{status} // 1) == 0, 'nginx ended by itself')
+        if $self->{pid};
+
+    my $wrong = qr/\[(?:alert|emerg)\]|Sanitizer|runtime[ ]error
+                   |exited[ ](?:on[ ]signal|with[ ]code[ ][1-9])/x;
+
+    my $output = $self->error_log() . $self->read_file('stderr');
+    my @wrong = grep { $_ =~ $wrong && !($o{allow} && $_ =~ $o{allow}) }
+                split /^/, $output;
+
+    is(join('', @wrong), '', 'no alert, no crash');
+
+    my @leaks = secrets_in($output . join '', map { $self->read_file($_) }
+                           map { s/.*\///r }
+                           glob "$self->{dir}/logs/access*");
+
+    is("@leaks", '', 'no token and no secret in a log');
+    is("@Zertiban::Client::leaks", '', 'no token in a response');
+}
+
+
+END {
+    my $status = $?;
+
+    for my $nginx (grep { $_->{pid} } @running) {
+        kill 'TERM', $nginx->{pid};
+        wait_until { $nginx->ended() } 5
+            or kill 'KILL', $nginx->processes(), $nginx->{pid};
+    }
+
+    $? = $status;
+}
+
+
+1;

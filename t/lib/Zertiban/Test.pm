@@ -1,0 +1,75 @@
+package Zertiban::Test;
+
+# Everything that a test file of several processes needs.
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use POSIX qw(WNOHANG);
+use Test::More;
+
+use Zertiban::API;
+use Zertiban::Client;
+use Zertiban::IdP;
+use Zertiban::Loop qw(now wait_until);
+use Zertiban::Nginx;
+
+our @EXPORT = (qw(now wait_until count_of curl start_curl curl_output),
+               @Test::More::EXPORT);
+
+
+# [1, 1, 2] is "1: 2, 2: 1"
+
+sub count_of {
+    my (@values) = @_;
+
+    my %n;
+    $n{$_ // ''}++ for @values;
+
+    return join ', ', map { "$_: $n{$_}" } sort keys %n;
+}
+
+
+# a curl in the background; its output comes from curl_output($pid)
+
+my %output;
+
+
+sub start_curl {
+    my (@arguments) = @_;
+
+    my $file = File::Temp->new();
+    my $pid = fork() // die "fork: $!";
+
+    if ($pid == 0) {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', "$file";
+        exec 'curl', '-sS', '--noproxy', '*', @arguments
+            or POSIX::_exit(127);
+    }
+
+    $output{$pid} = $file;
+
+    return $pid;
+}
+
+
+sub curl_output {
+    my ($pid) = @_;
+
+    wait_until { waitpid($pid, WNOHANG) != 0 };
+
+    my $file = delete $output{$pid};
+    local $/;
+
+    return scalar(<$file>) // '';
+}
+
+
+sub curl {
+    return curl_output(start_curl(@_));
+}
+
+
+1;
