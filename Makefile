@@ -45,7 +45,8 @@ $(module): $(build)/objs/Makefile $(sources)
 	@echo "  building $(@:$(CURDIR)/%=%)"
 	@$(MAKE) --no-print-directory -s -C $(build)/src \
 	    -f $(build)/objs/Makefile modules
-	@cp $(build)/objs/$(@F) $@
+	@cp $(build)/objs/$(@F) $@.new
+	@mv $@.new $@
 
 $(build)/objs/Makefile: config t/tools/configure $(build)/nginx
 	@t/tools/configure $(build)

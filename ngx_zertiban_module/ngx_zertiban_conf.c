@@ -312,6 +312,21 @@ ngx_zertiban_conf_tenant(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+char *
+ngx_zertiban_conf_protocols(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_zertiban_loc_conf_t *zlcf = conf;
+
+    /* ngx_conf_set_bitmask_slot() adds to what is there */
+
+    if (zlcf->client.ssl.protocols) {
+        return "is duplicate";
+    }
+
+    return ngx_conf_set_bitmask_slot(cf, cmd, conf);
+}
+
+
 ngx_uint_t
 ngx_zertiban_tenant_valid(ngx_str_t *tenant)
 {

@@ -70,6 +70,8 @@ char *ngx_zertiban_conf_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_zertiban_conf_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_zertiban_conf_tenant(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_zertiban_conf_protocols(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 /* warns of "zertiban_ssl_verify off", refuses a timeout of nothing */
 

@@ -26,8 +26,8 @@ static char *ngx_zertiban_merge_client(ngx_conf_t *cf,
 static char *ngx_zertiban_merge_credential(ngx_conf_t *cf,
     ngx_zertiban_loc_conf_t *conf);
 static ngx_int_t ngx_zertiban_postconfiguration(ngx_conf_t *cf);
-static ngx_int_t ngx_zertiban_variable_index(ngx_conf_t *cf, char *name);
 static ngx_int_t ngx_zertiban_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_zertiban_variable_index(ngx_cycle_t *cycle, char *name);
 static ngx_int_t ngx_zertiban_init_process(ngx_cycle_t *cycle);
 
 
@@ -159,7 +159,7 @@ static ngx_command_t  ngx_zertiban_commands[] = {
 
     { ngx_string("zertiban_ssl_protocols"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
-      ngx_conf_set_bitmask_slot,
+      ngx_zertiban_conf_protocols,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_zertiban_loc_conf_t, client.ssl.protocols),
       &ngx_zertiban_ssl_protocols },
@@ -501,11 +501,31 @@ ngx_zertiban_postconfiguration(ngx_conf_t *cf)
 
     zmcf->credentials->shm_zone = shm_zone;
 
-    zmcf->authorization_index = ngx_zertiban_variable_index(cf,
-                                                         "http_authorization");
-    zmcf->tenant_index = ngx_zertiban_variable_index(cf, "http_x_tenant_id");
-
     ngx_zertiban_headers_init();
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_zertiban_init_module(ngx_cycle_t *cycle)
+{
+    ngx_zertiban_main_conf_t  *zmcf;
+
+    zmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_zertiban_module);
+
+    if (zmcf == NULL || !zmcf->gated) {
+        return NGX_OK;
+    }
+
+    /* only now all modules have said which variables they use */
+
+    zmcf->authorization_index = ngx_zertiban_variable_index(cycle,
+                                                         "http_authorization");
+    zmcf->tenant_index = ngx_zertiban_variable_index(cycle,
+                                                     "http_x_tenant_id");
+
+    ngx_zertiban_notify_init(cycle);
 
     return NGX_OK;
 }
@@ -514,14 +534,14 @@ ngx_zertiban_postconfiguration(ngx_conf_t *cf)
 /* ngx_http_get_variable_index() would make the variable */
 
 static ngx_int_t
-ngx_zertiban_variable_index(ngx_conf_t *cf, char *name)
+ngx_zertiban_variable_index(ngx_cycle_t *cycle, char *name)
 {
     size_t                      len;
     ngx_uint_t                  i;
     ngx_http_variable_t        *v;
     ngx_http_core_main_conf_t  *cmcf;
 
-    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_core_module);
 
     len = ngx_strlen(name);
     v = cmcf->variables.elts;
@@ -535,21 +555,6 @@ ngx_zertiban_variable_index(ngx_conf_t *cf, char *name)
     }
 
     return NGX_ERROR;
-}
-
-
-static ngx_int_t
-ngx_zertiban_init_module(ngx_cycle_t *cycle)
-{
-    ngx_zertiban_main_conf_t  *zmcf;
-
-    zmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_zertiban_module);
-
-    if (zmcf && zmcf->gated) {
-        ngx_zertiban_notify_init(cycle);
-    }
-
-    return NGX_OK;
 }
 
 

@@ -44,8 +44,8 @@ ngx_shm_zone_t *ngx_zertiban_zone_add(ngx_conf_t *cf, ngx_str_t *name,
  * All that follows takes the slab pool's mutex itself and never keeps it.
  *
  * Looks the credential "key" up, makes it if it is new, and copies its token
- * to "view".  "*node" is set, for its generation to be read.  "pinned" keeps the
- * credential in the zone as long as this configuration is in use.
+ * to "view".  "*node" is set, for its generation to be read.  "pinned" keeps
+ * the credential in the zone as long as this configuration is in use.
  *
  * Whoever finds that an exchange is due is given the lease for it: with
  * view->lease set, the caller must run one within "timeout" ms and then call

@@ -95,6 +95,8 @@ my @usable = (
     ['white space wherever JSON allows it',
      sized(qq(\r\n\t {\n"access_token"\t:\r\n "$token" ,)
            . qq( "expires_in" : 300 }\r\n \n))],
+    ['a byte order mark, which a parser may ignore',
+     sized("\xef\xbb\xbf$good")],
     ['a member given twice',
      sized(qq({"access_token":"$token","access_token":"$token"}))],
     ['a token with JSON escapes',
@@ -428,6 +430,7 @@ sub unusable {
 
     my $case = 'case' . ++$number;
 
+    $name =~ s/([^\x20-\x7e])/sprintf '\\x%02x', ord $1/ge;
     $error //= 'idp_bad_response';
     $answers{$case} = $answer;
 

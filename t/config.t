@@ -308,6 +308,7 @@ my %values = (
     zertiban_ssl_crl                => "$dir/crl.pem",
     zertiban_ssl_name               => 'idp.example.com',
     zertiban_ssl_server_name        => 'on',
+    zertiban_ssl_protocols          => 'TLSv1.3',
     zertiban_ssl_ciphers            => 'DEFAULT',
     zertiban_ssl_certificate        => "$dir/client.pem",
     zertiban_ssl_certificate_key    => "$dir/client.key",

@@ -8,7 +8,7 @@ use warnings;
 use lib 't/lib';
 use Zertiban::Socket;
 
-# What proxy_pass sends by itself depends on the version of nginx, so it is told.
+# what proxy_pass sends by itself depends on the version of nginx
 
 my $http = 'proxy_http_version 1.1; proxy_set_header Connection close;';
 
