@@ -11,12 +11,14 @@ use warnings;
 use Cwd qw(abs_path);
 use File::Basename qw(basename);
 use File::Path qw(make_path remove_tree);
+use File::Temp;
 use Test::More ();
 
 use Zertiban::Nginx;
 
 my $pid = $$;
 my $reserved;
+our $tmp;    # lives as long as the test
 
 BEGIN {
     $reserved = Zertiban::Nginx->new();
@@ -29,6 +31,11 @@ BEGIN {
     $ENV{TEST_NGINX_SERVROOT} .= '-' . basename($0, '.t') . "-$$";
 
     make_path($ENV{TEST_NGINX_SERVROOT});
+
+    # Test::Nginx leaves what its servers were sent in temporary files
+
+    $tmp = File::Temp->newdir('zertiban-XXXXXX', TMPDIR => 1);
+    $ENV{TMPDIR} = "$tmp";
 }
 
 # before Test::Nginx::Socket comes, so that this runs after nginx has stopped
