@@ -30,8 +30,7 @@ typedef struct {
     ngx_zertiban_error_e              error;
 
     unsigned                          waited:1;
-    unsigned                          open:1;         /* handler is running */
-    unsigned                          upstream:1;     /* it is of an upstream */
+    unsigned                          upstream:1;     /* one was created */
 } ngx_zertiban_ctx_t;
 
 

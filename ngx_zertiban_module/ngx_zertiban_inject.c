@@ -84,11 +84,7 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
 #endif
 
-    ctx->open = 1;
-
     rc = zlcf->handler(r);
-
-    ctx->open = 0;
 
     if (r->upstream == &ngx_zertiban_sentinel) {
         r->upstream = u;
@@ -146,9 +142,9 @@ ngx_zertiban_upstream_created(ngx_http_request_t *r, ngx_int_t rc)
 
     ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
 
-    /* a redirect has brought the request elsewhere: no token there */
+    /* a redirect has zeroed r->ctx: the upstream is of another location */
 
-    if (ctx == NULL || !ctx->open) {
+    if (ctx == NULL) {
         return;
     }
 

@@ -13,6 +13,7 @@ use Zertiban::Test;
 my $api = Zertiban::API->new();
 my $idp = Zertiban::IdP->new();
 my $brief = Zertiban::IdP->new(expires_in => 3);
+my $lost = Zertiban::IdP->new(expires_in => 3);
 my $t = Zertiban::Nginx->new();
 
 $t->run(<<'EOF', API => $api->address(), IDP => $idp->url(),
@@ -47,9 +48,14 @@ $t->run(<<'EOF', API => $api->address(), IDP => $idp->url(),
             zertiban_token_endpoint %%BRIEF%%;
             proxy_pass http://%%API%%;
         }
+
+        location /lost {
+            zertiban_token_endpoint %%LOST%%;
+            proxy_pass http://%%API%%;
+        }
     }
 EOF
-    BRIEF => $brief->url());
+    BRIEF => $brief->url(), LOST => $lost->url());
 
 my $body = join '', map { chr rand 256 } 1 .. 65536;
 $body = substr $body x 145, 0, 9_000_000;
@@ -121,6 +127,20 @@ for my $name (qw(file memory streamed)) {
 }
 
 
+$idp->hold();
+
+my $pid = start_curl('--http2-prior-knowledge', '-o', '/dev/null', '-w',
+                     '%{http_code}', '--data-binary', "\@$file",
+                     'http://127.0.0.1:' . $t->port('h2')
+                     . '/two/waits?client=-two');
+
+wait_until { $idp->count('client-two') };
+$idp->release();
+
+is(curl_output($pid), 200, 'an HTTP/2 request waits with its body');
+intact('/two/waits?client=-two', 'the body');
+
+
 # bodies that come slowly
 
 for my $uri (qw(/slow /streamed/slow)) {
@@ -175,23 +195,29 @@ $api->answer(sub {
     return $api->text(200, "ok\n");
 });
 
-is($t->get('/brief')->{status}, 200, 'a token of three seconds');
+is($t->get($_)->{status}, 200, "a token of three seconds for $_")
+    for qw(/brief /lost);
 
 my ($first) = $brief->tokens();
 
 ok($brief->accepts("Bearer $first"), 'is good when an upload begins');
 
-my $client = $t->start('POST', '/brief/upload',
-                       headers => ['Content-Length: 8']);
+$lost->answer(Zertiban::IdP::json(500, error => 'server_error'));
 
-$client->{stream}->write('x' x 4);
+my @uploads = map {
+    $t->start('POST', "$_/upload", headers => ['Content-Length: 8'])
+} qw(/brief /lost);
 
+$_->{stream}->write('half') for @uploads;
 wait_until { !$brief->accepts("Bearer $first") };
-$client->{stream}->write('y' x 4);
+$_->{stream}->write('full') for @uploads;
 
-is($client->response()->{status}, 200, 'an upload that outlives it');
+is($uploads[0]->response()->{status}, 200, 'an upload that outlives it');
 ok($accepted{'/brief/upload'}, 'comes with a good token');
 isnt($api->got('/brief/upload')->token(), $first, 'a new one');
+is($uploads[1]->response()->{status}, 503,
+   'an upload that outlives the last token is refused');
+is($api->count('/lost/upload'), 0, 'and does not reach the API');
 
 $t->finish();
 

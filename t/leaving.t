@@ -162,7 +162,8 @@ my @pids = map {
 } 1 .. 5;
 
 for my $connection (@connections) {
-    $connection->get("/?client=h2&n=$_") for 1 .. 10;
+    $connection->get("/?client=h2&n=$_", $_ > 5 ? 'x' x 99 : ())
+        for 1 .. 10;
     $connection->ping();
 }
 
@@ -186,7 +187,9 @@ is($t->get('/?client=h2')->{status}, 200,
 $idp->hold();
 
 my $connection = Zertiban::H2->new($t->port('h2'));
-my @streams = map { $connection->get("/?client=streams&n=$_") } 1 .. 20;
+my @streams = map {
+    $connection->get("/?client=streams&n=$_", $_ > 5 && $_ <= 10 ? 'x' : ())
+} 1 .. 20;
 
 wait_until { $idp->count('streams') };
 $connection->cancel($_) for @streams[0 .. 9];

@@ -117,6 +117,16 @@ $t->run(<<'EOF', API => $api->address(), IDP => $idp->url());
             add_header X-Cache $upstream_cache_status;
         }
 
+        location /locked {
+            zertiban on;
+            proxy_pass http://%%API%%;
+            proxy_cache cache;
+            proxy_cache_lock on;
+            proxy_cache_lock_timeout 500ms;
+            proxy_cache_key $uri;
+            proxy_cache_valid 200 1m;
+        }
+
         location /stale {
             zertiban on;
             proxy_pass http://%%API%%;
@@ -246,6 +256,20 @@ ok(wait_until(sub {
     $cache eq 'STALE' && wait_until { $api->count('/stale?client=6') > 1 };
 }), 'is updated in the background');
 sent('/stale?client=6', 'client-6 tenant', 'with the token');
+
+$api->answer(sub { return });
+
+my @clients = map { $t->start('GET', '/locked?client=lock') } 1 .. 5;
+
+wait_until { $api->count('/locked?client=lock') == 5 };
+$_->answer($api->text(200, "late\n")) for $api->requests('/locked?client=lock');
+
+is(count_of(map { $_->response()->{status} } @clients), '200: 5',
+   'requests that waited for a cache lock');
+is(count_of(map { (split /\./, $_->token())[1] . ' ' . $_->tenant() }
+            $api->requests('/locked?client=lock')), 'client-lock tenant: 5',
+   'have a token each');
+$api->answer();
 
 
 # slices

@@ -31,7 +31,7 @@ sub idp {
 
     $certificate = chain($name, @{$o{chain}}) if $o{chain};
 
-    return Zertiban::IdP->new(tls => {
+    return Zertiban::IdP->new(host => $o{host} // '127.0.0.1', tls => {
         SSL_cert_file => $certificate, SSL_key_file => $key,
         %{$o{tls} || {}},
     });
@@ -145,6 +145,18 @@ my @cases = (
     ['fails without the client certificate in TLS 1.2', 'mutual_old',
      'localhost', '', qr/./],
 );
+
+# where there is IPv6
+
+if (IO::Socket::IP->new(LocalHost => '::1', Listen => 1)) {
+    $idp{six} = idp('six', $root, san => 'IP:::1', host => '::1');
+    $idp{not_six} = idp('not_six', $root, host => '::1');
+
+    push @cases, ['passes an IPv6 address that the certificate names',
+                  'six', undef, ''];
+    push @cases, ['refuses a wrong IPv6 address', 'not_six', undef, '',
+                  qr/certificate|verify|mismatch/i];
+}
 
 my @plain = (
     ['fails when the IdP closes in the handshake', 'closing',

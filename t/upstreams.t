@@ -6,13 +6,23 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Zertiban::CA;
 use Zertiban::CGI;
+use Zertiban::DNS;
 use Zertiban::Test;
 
 my $api = Zertiban::API->new();
 my $bad = Zertiban::API->new();
 my $idp = Zertiban::IdP->new();
 my $t = Zertiban::Nginx->new();
+
+my $ca = Zertiban::CA->new($t->dir(), 'ca');
+my ($certificate, $key) = $ca->sign('api', san => 'DNS:localhost');
+my $tls = Zertiban::API->new(tls => { SSL_cert_file => $certificate,
+                                      SSL_key_file => $key });
+
+my $dns = Zertiban::DNS->new(
+    zone => { 'api.test' => { A => ['127.0.0.1'] } });
 
 my @protocols = qw(fastcgi scgi uwsgi);
 my %cgi = map { $_ => Zertiban::CGI->new(protocol => $_) } @protocols;
@@ -82,7 +92,7 @@ $t->run(<<'EOF' =~ s/%%CGI%%/$cgi/r =~ s/%%BEHIND%%/$behind/r,
 
         zertiban on;
         zertiban_token_endpoint %%IDP%%;
-        zertiban_client_id client;
+        zertiban_client_id client$arg_client;
         zertiban_client_secret secret-of-client;
         zertiban_tenant_id 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11;
 
@@ -91,11 +101,30 @@ $t->run(<<'EOF' =~ s/%%CGI%%/$cgi/r =~ s/%%BEHIND%%/$behind/r,
             access_log %%DIR%%/logs/client.log client;
         }
 
+        location /shown {
+            proxy_pass http://%%API%%;
+            proxy_set_header X-Seen "$http_authorization $http_x_tenant_id";
+            access_log %%DIR%%/logs/client.log client;
+        }
+
         location /open {
             zertiban off;
             proxy_pass http://kept;
             proxy_http_version 1.1;
             proxy_set_header Connection '';
+        }
+
+        location /tls {
+            proxy_pass https://%%TLS%%;
+            proxy_ssl_verify on;
+            proxy_ssl_name localhost;
+            proxy_ssl_trusted_certificate %%DIR%%/ca.crt;
+        }
+
+        location /variable {
+            resolver %%DNS%%;
+            set $api api.test:%%API_PORT%%;
+            proxy_pass http://$api;
         }
 
         location /kept {
@@ -142,6 +171,7 @@ $t->run(<<'EOF' =~ s/%%CGI%%/$cgi/r =~ s/%%BEHIND%%/$behind/r,
     }
 EOF
     API => $api->address(), BAD => $bad->address(), IDP => $idp->url(),
+    TLS => $tls->address(), DNS => $dns->address(), API_PORT => $api->{port},
     map { $_ => $cgi{$_}->address() } @protocols);
 
 # what a client must not be able to say
@@ -229,12 +259,29 @@ ok($twice == 400 || $twice == 200 && $api->got('/twice')->token() eq $token,
 
 # what the client sent stays what it was
 
-wait_until { $t->read_file('logs/client.log') =~ m{^/cold }m };
+is(status('GET', '/shown'), 200, 'a request with variables of its fields');
+gated($api->got('/shown'), 'has token and tenant');
+like(join(' ', $api->last('/shown')->header('X-Seen')),
+     qr/^Bearer forged forged(?:, forged)*$/,
+     'the variables show what the client sent');
+
+wait_until { $t->read_file('logs/client.log') =~ m{^/shown }m };
 like($t->read_file('logs/client.log'),
      qr{^/cold authorization="Bearer forged" tenant="forged}m,
-     'variables show what the client sent');
+     'also in the log');
+like($t->read_file('logs/client.log'),
+     qr{^/shown authorization="Bearer forged" tenant="forged}m,
+     'also after the request was built');
 like($t->read_file('logs/client.log'),
      qr{^/bare authorization="-" tenant="-"}m, 'or did not send');
+
+
+# TLS, and names that are looked up for each request
+
+is(status('GET', '/tls'), 200, 'a request to an API with TLS');
+gated($tls->got('/tls'), 'has token and tenant');
+is(status('GET', '/variable'), 200, 'a request to a name in a variable');
+gated($api->got('/variable'), 'has token and tenant');
 
 
 # connections that are kept
@@ -300,6 +347,35 @@ for my $uri (qw(/grpc /grpc/next /grpc/one)) {
 
 
 is($idp->count(), 1, 'one token request for all');
+
+
+# requests that have to wait for a token, to all kinds of upstream
+
+my %upstreams = (
+    (map { ("/$_" => $cgi{$_}, "/$_/next" => $cgi{$_}) } @protocols),
+    (map { ($_ => $api) } qw(/bad /grpc /grpc/next /kept /next /variable)),
+    '/tls' => $tls,
+);
+
+$idp->hold();
+
+my %waiting = map {
+    ($_ => $t->start('POST', "$_?client=$_", body => 'x' x 100000,
+                     headers => \@hostile))
+} keys %upstreams;
+
+wait_until { $idp->held() == keys %upstreams };
+$idp->release();
+
+for my $uri (sort keys %upstreams) {
+    is($waiting{$uri}->response()->{status}, 200, "a wait before $uri");
+
+    ($token) = $idp->tokens("client$uri");
+    my $request = $upstreams{$uri}->got("$uri?client=$uri");
+
+    gated($request, 'ends with token and tenant');
+    is($request->{length}, 100000, 'and its body');
+}
 
 $t->finish();
 

@@ -10,7 +10,7 @@ use IO::Socket::IP;
 use Zertiban::Loop;
 use Zertiban::Stream;
 
-my ($HEADERS, $RST_STREAM, $SETTINGS, $PING) = (1, 3, 4, 6);
+my ($DATA, $HEADERS, $RST_STREAM, $SETTINGS, $PING) = (0, 1, 3, 4, 6);
 my ($END_STREAM, $END_HEADERS, $ACK) = (1, 4, 1);
 
 
@@ -39,18 +39,20 @@ sub frame {
 }
 
 
-# returns the number of the stream
+# returns the number of the stream; with data that is not all of its body
 
 sub get {
-    my ($self, $path) = @_;
+    my ($self, $path, $data) = @_;
 
     my $id = $self->{next};
     $self->{next} += 2;
 
     # :method GET and :scheme http of the static table; then :path and
     # :authority, literal, without indexing, not compressed
-    $self->frame($HEADERS, $END_STREAM|$END_HEADERS, $id,
+    $self->frame($HEADERS, $END_HEADERS | (defined $data ? 0 : $END_STREAM),
+                 $id,
                  "\x82\x86" . pack('CC/a CC/a', 4, $path, 1, 'localhost'));
+    $self->frame($DATA, 0, $id, $data) if defined $data;
 
     return $id;
 }

@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use File::Temp;
 use POSIX qw(WNOHANG);
 use Test::More;
 
