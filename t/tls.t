@@ -26,7 +26,7 @@ sub idp {
     my ($name, $ca, %o) = @_;
 
     my ($certificate, $key)
-        = $ca->sign($name, san => $o{san} // $both, days => $o{days},
+        = $ca->sign($name, san => $o{san} // $both, expired => $o{expired},
                     self_signed => $o{self_signed});
 
     $certificate = chain($name, @{$o{chain}}) if $o{chain};
@@ -55,7 +55,7 @@ my %idp = (
     numbered => idp('numbered', $root, san => 'IP:127.0.0.1'),
     other => idp('other', $root, san => 'DNS:other.example'),
     elsewhere => idp('elsewhere', $root, san => 'IP:127.0.0.2'),
-    expired => idp('expired', $root, days => -1),
+    expired => idp('expired', $root, expired => 1),
     alone => idp('alone', $root, self_signed => 1),
     revoked => idp('revoked', $root),
     lower => idp('lower', $middle, chain => [$middle]),

@@ -35,7 +35,7 @@ sub key {
 }
 
 
-# sign('name', san => 'DNS:localhost,IP:127.0.0.1', days => -1, ca => 1)
+# sign('name', san => 'DNS:localhost,IP:127.0.0.1', expired => 1, ca => 1)
 
 sub sign {
     my ($self, $name, %o) = @_;
@@ -55,9 +55,17 @@ sub sign {
             'ec_paramgen_curve:P-256', '-nodes', '-subj', "/CN=$name",
             '-keyout', "$file.key", '-out', "$file.csr");
 
+    if ($o{expired}) {
+        openssl($issuer->ca(), '-batch', '-notext', '-create_serial',
+                '-startdate', '20200101000000Z',
+                '-enddate', '20200131000000Z', '-in', "$file.csr",
+                '-extfile', "$file.ext", '-out', "$file.crt");
+
+        return ($self->certificate($name), $self->key($name));
+    }
+
     openssl('x509', '-req', '-in', "$file.csr", '-extfile', "$file.ext",
-            '-days', $o{days} // 30, '-out', "$file.crt",
-            '-set_serial', $serial++,
+            '-days', 30, '-out', "$file.crt", '-set_serial', $serial++,
             $self_signed ? ('-signkey', "$file.key")
                          : ('-CA', $issuer->certificate(),
                             '-CAkey', $issuer->key()));
@@ -71,24 +79,36 @@ sub sign {
 sub crl {
     my ($self, @names) = @_;
 
+    my $file = "$self->{dir}/$self->{name}.crl";
+    my @ca = $self->ca();
+
+    openssl(@ca, '-revoke', $self->certificate($_)) for @names;
+    openssl(@ca, '-gencrl', '-out', $file);
+
+    return $file;
+}
+
+
+# the command of the authority, with an empty database
+
+sub ca {
+    my ($self) = @_;
+
     my $file = "$self->{dir}/$self->{name}";
 
     open my $conf, '>', "$file.cnf" or die "$file.cnf: $!";
     print $conf "[ca]\ndefault_ca = ca_default\n[ca_default]\n",
                 "database = $file.index\ndefault_md = sha256\n",
-                "default_crl_days = 30\n";
+                "new_certs_dir = $self->{dir}\nserial = $file.serial\n",
+                "default_crl_days = 30\n",
+                "policy = any\n[any]\ncommonName = supplied\n";
     close $conf;
 
     open my $index, '>', "$file.index" or die "$file.index: $!";
     close $index;
 
-    my @ca = ('ca', '-config', "$file.cnf", '-cert', $self->certificate(),
-              '-keyfile', $self->key());
-
-    openssl(@ca, '-revoke', $self->certificate($_)) for @names;
-    openssl(@ca, '-gencrl', '-out', "$file.crl");
-
-    return "$file.crl";
+    return ('ca', '-config', "$file.cnf", '-cert', $self->certificate(),
+            '-keyfile', $self->key());
 }
 
 
