@@ -226,7 +226,7 @@ ngx_zertiban_client_connect(ngx_zertiban_client_t *cl)
     do {
         if (cl->naddr == cl->naddrs) {
             ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
-                                     "the host has no address");
+                                     "no address of the host is known");
             return;
         }
 
