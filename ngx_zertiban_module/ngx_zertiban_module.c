@@ -377,7 +377,10 @@ static char *
 ngx_zertiban_merge_check(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
 {
     char                      *missing;
+    ngx_zertiban_ssl_conf_t   *ssl;
     ngx_http_core_loc_conf_t  *clcf;
+
+    ssl = &conf->client.ssl;
 
     if (conf->client.endpoint == NULL) {
         missing = "zertiban_token_endpoint";
@@ -390,6 +393,12 @@ ngx_zertiban_merge_check(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
 
     } else if (conf->tenant_id == NULL) {
         missing = "zertiban_tenant_id";
+
+    } else if (ssl->certificate.len && ssl->certificate_key.len == 0) {
+        missing = "zertiban_ssl_certificate_key";
+
+    } else if (ssl->certificate_key.len && ssl->certificate.len == 0) {
+        missing = "zertiban_ssl_certificate";
 
     } else {
         return NGX_CONF_OK;

@@ -124,14 +124,6 @@ ngx_zertiban_ssl_create(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf)
         return NGX_ERROR;
     }
 
-    if ((conf->certificate.len == 0) != (conf->certificate_key.len == 0)) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"zertiban_ssl_certificate\" and "
-                      "\"zertiban_ssl_certificate_key\" need each other: "
-                      "set both or none");
-        return NGX_ERROR;
-    }
-
     if (conf->certificate.len
         && ngx_ssl_certificate(cf, conf->ssl, &conf->certificate,
                                &conf->certificate_key, NULL)

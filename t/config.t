@@ -60,6 +60,17 @@ accepted('each setting may come from another level',
               ['zertiban_client_secret s3cret;'],
               "location /t { zertiban on; zertiban_tenant_id $uuid; }"));
 
+# a certificate of the client's own needs its key
+
+for my $pair ([qw(certificate certificate_key)],
+              [qw(certificate_key certificate)])
+{
+    my ($set, $missing) = map { "zertiban_ssl_$_" } @$pair;
+
+    refused("$set alone is refused", $missing,
+            location($set => "$dir/client.pem"), qr/no "$missing"/);
+}
+
 accepted('every setting at the http level gates everything',
          http([settings(%gate)], [], 'location /t { }'));
 
