@@ -288,6 +288,10 @@ ngx_zertiban_client_connected(ngx_zertiban_client_t *cl)
 
     cl->connected = 1;
 
+    /* what was wrong with the addresses before does not matter any more */
+
+    cl->reason_len = 0;
+
     if (!cl->conf->endpoint->ssl) {
         ngx_zertiban_client_send(cl);
         return;
@@ -550,7 +554,6 @@ ngx_zertiban_client_parse(ngx_zertiban_client_t *cl, ngx_uint_t eof)
         return NGX_DONE;
 
     default: /* NGX_ERROR */
-        cl->reason_len = 0;
         ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_BAD_RESPONSE,
                                  cl->response->err);
         return NGX_DONE;
@@ -587,8 +590,6 @@ ngx_zertiban_client_deadline_handler(ngx_event_t *ev)
 
     cl = ev->data;
 
-    cl->reason_len = 0;
-
     ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_TIMEOUT,
                              "the token endpoint did not answer in time");
 }
@@ -605,7 +606,9 @@ ngx_zertiban_client_fail(ngx_zertiban_client_t *cl, ngx_zertiban_error_e error,
     verdict.error = error;
     verdict.retry_after = -1;
 
-    if (cl->reason_len) {
+    /* nginx knows best why the endpoint was not reached */
+
+    if (error == NGX_ZERTIBAN_IDP_UNREACHABLE && cl->reason_len) {
         verdict.reason.len = cl->reason_len;
         verdict.reason.data = cl->reason;
 

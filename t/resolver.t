@@ -178,6 +178,22 @@ cmp_ok($dns->count('brief.test'), '>', 1, 'with another query');
 
 is(count_of(map { verdict('/many') } 1 .. 12), '200: 12',
    'addresses are tried in turn');
+
+# 127.0.0.3 takes the request, whichever address was tried before
+
+$other->answer(sub { $_[0]->close(); return });
+
+is(count_of(map { verdict('/many') } 1 .. 12), '503 idp_unreachable: 12',
+   'but none after one that was sent the request');
+
+my @reasons = $t->error_log() =~ /"http:..many\.test:.*?": (.*?), attempt/g;
+
+is(count_of(@reasons),
+   'the connection was closed without an answer: 12',
+   'and the reason is of the last one');
+
+$other->answer();
+
 is(count_of(map { verdict('/six') } 1 .. 6), '200: 6',
    'of both families');
 
