@@ -10,8 +10,6 @@
 #include "ngx_zertiban_secret.h"
 
 
-static char *ngx_zertiban_conf_value(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_complex_value_t **cvp);
 static ngx_uint_t ngx_zertiban_conf_uuid(ngx_str_t *value);
 static char *ngx_zertiban_conf_verify(ngx_conf_t *cf, void *post, void *data);
 static char *ngx_zertiban_conf_timeout(ngx_conf_t *cf, void *post, void *data);
@@ -153,24 +151,16 @@ ngx_zertiban_conf_client_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_zertiban_loc_conf_t *zlcf = conf;
 
-    char       *err;
+    char       *rv, *err;
     ngx_str_t  *value;
 
-    if (zlcf->client_id != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
+    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK || zlcf->client_id->lengths) {
+        return rv;
     }
 
     value = cf->args->elts;
-
-    if (ngx_zertiban_conf_value(cf, &value[1], &zlcf->client_id)
-        != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    if (zlcf->client_id->lengths) {
-        return NGX_CONF_OK;
-    }
 
     err = ngx_zertiban_client_id_check(&value[1]);
 
@@ -190,7 +180,7 @@ ngx_zertiban_conf_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_zertiban_loc_conf_t *zlcf = conf;
 
-    char       *err;
+    char       *rv, *err;
     ngx_str_t  *value;
 
     value = cf->args->elts;
@@ -202,18 +192,10 @@ ngx_zertiban_conf_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (zlcf->client_secret != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
-    }
+    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
 
-    if (ngx_zertiban_conf_value(cf, &value[1], &zlcf->client_secret)
-        != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    if (zlcf->client_secret->lengths) {
-        return NGX_CONF_OK;
+    if (rv != NGX_CONF_OK || zlcf->client_secret->lengths) {
+        return rv;
     }
 
     err = ngx_zertiban_secret_check(&value[1]);
@@ -275,23 +257,16 @@ ngx_zertiban_conf_tenant(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_zertiban_loc_conf_t *zlcf = conf;
 
+    char       *rv;
     ngx_str_t  *value;
 
-    if (zlcf->tenant_id != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
+    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK || zlcf->tenant_id->lengths) {
+        return rv;
     }
 
     value = cf->args->elts;
-
-    if (ngx_zertiban_conf_value(cf, &value[1], &zlcf->tenant_id)
-        != NGX_CONF_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    if (zlcf->tenant_id->lengths) {
-        return NGX_CONF_OK;
-    }
 
     if (!ngx_zertiban_tenant_valid(&value[1])) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -343,34 +318,6 @@ ngx_zertiban_tenant_valid(ngx_str_t *tenant)
     }
 
     return 1;
-}
-
-
-static char *
-ngx_zertiban_conf_value(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_complex_value_t **cvp)
-{
-    ngx_http_complex_value_t          *cv;
-    ngx_http_compile_complex_value_t   ccv;
-
-    cv = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (cv == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = value;
-    ccv.complex_value = cv;
-
-    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    *cvp = cv;
-
-    return NGX_CONF_OK;
 }
 
 

@@ -70,14 +70,14 @@ static ngx_command_t  ngx_zertiban_commands[] = {
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_zertiban_conf_client_id,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_zertiban_loc_conf_t, client_id),
       NULL },
 
     { ngx_string("zertiban_client_secret"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_zertiban_conf_secret,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_zertiban_loc_conf_t, client_secret),
       NULL },
 
     { ngx_string("zertiban_client_secret_file"),
@@ -91,7 +91,7 @@ static ngx_command_t  ngx_zertiban_commands[] = {
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_zertiban_conf_tenant,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_zertiban_loc_conf_t, tenant_id),
       NULL },
 
     { ngx_string("zertiban_scope"),
