@@ -44,7 +44,7 @@ static void ngx_zertiban_gate_resume(ngx_http_request_t *r,
 static ngx_int_t ngx_zertiban_gate_no_token(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_zertiban_gate_refuse(ngx_http_request_t *r,
-    ngx_zertiban_ctx_t *ctx, ngx_zertiban_error_e error);
+    ngx_zertiban_ctx_t *ctx, ngx_zertiban_error_e error, ngx_msec_t delay);
 static ngx_int_t ngx_zertiban_gate_retry_after(ngx_http_request_t *r,
     ngx_msec_t delay);
 static ngx_table_elt_t *ngx_zertiban_gate_header_out(ngx_http_request_t *r,
@@ -109,7 +109,7 @@ ngx_zertiban_handler(ngx_http_request_t *r)
     error = ngx_zertiban_gate_values(r, ctx);
 
     if (error) {
-        return ngx_zertiban_gate_refuse(r, ctx, error);
+        return ngx_zertiban_gate_refuse(r, ctx, error, 0);
     }
 
     rc = ngx_zertiban_credential_token(ctx->credential);
@@ -300,8 +300,7 @@ ngx_zertiban_gate_event_handler(ngx_event_t *ev)
     ngx_zertiban_credential_leave(&hold->waiter);
 
     if (ev->timedout) {
-        ctx->credential->view.error = NGX_ZERTIBAN_IDP_TIMEOUT;
-        rc = NGX_DECLINED;
+        rc = NGX_ABORT;
 
     } else {
         rc = ngx_zertiban_credential_token(ctx->credential);
@@ -353,14 +352,22 @@ ngx_zertiban_gate_resume(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 }
 
 
+/* "rc" is of ngx_zertiban_credential_token(), or NGX_ABORT: waited too long */
+
 static ngx_int_t
 ngx_zertiban_gate_no_token(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     ngx_int_t rc)
 {
-    ngx_shm_zone_t  *shm_zone;
+    ngx_shm_zone_t       *shm_zone;
+    ngx_zertiban_view_t  *view;
 
     if (rc == NGX_DECLINED) {
-        return ngx_zertiban_gate_refuse(r, ctx, ctx->credential->view.error);
+        view = &ctx->credential->view;
+        return ngx_zertiban_gate_refuse(r, ctx, view->error, view->delay);
+    }
+
+    if (rc == NGX_ABORT) {
+        return ngx_zertiban_gate_refuse(r, ctx, NGX_ZERTIBAN_IDP_TIMEOUT, 0);
     }
 
     shm_zone = ctx->credential->credentials->shm_zone;
@@ -370,18 +377,15 @@ ngx_zertiban_gate_no_token(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
                   "\"zertiban_zone\" larger",
                   ngx_zertiban_zone_name(shm_zone->data));
 
-    ctx->credential->view.delay = 0;
-
-    return ngx_zertiban_gate_refuse(r, ctx, NGX_ZERTIBAN_ZONE_FULL);
+    return ngx_zertiban_gate_refuse(r, ctx, NGX_ZERTIBAN_ZONE_FULL, 0);
 }
 
 
 static ngx_int_t
 ngx_zertiban_gate_refuse(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
-    ngx_zertiban_error_e error)
+    ngx_zertiban_error_e error, ngx_msec_t delay)
 {
-    ngx_int_t   status;
-    ngx_msec_t  delay;
+    ngx_int_t  status;
 
     ctx->error = error;
 
@@ -397,13 +401,10 @@ ngx_zertiban_gate_refuse(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
                   "request refused without a token: %V",
                   &ngx_zertiban_errors[error].name);
 
-    if (status == NGX_HTTP_SERVICE_UNAVAILABLE) {
-
-        delay = ctx->credential ? ctx->credential->view.delay : 0;
-
-        if (ngx_zertiban_gate_retry_after(r, delay) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+    if (status == NGX_HTTP_SERVICE_UNAVAILABLE
+        && ngx_zertiban_gate_retry_after(r, delay) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return status;
