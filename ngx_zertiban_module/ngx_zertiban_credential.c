@@ -284,16 +284,9 @@ ngx_zertiban_credential_forget(ngx_zertiban_credentials_t *credentials)
 static void
 ngx_zertiban_credential_free(ngx_zertiban_credential_t *credential)
 {
-    ngx_zertiban_view_t  *view;
-
     ngx_rbtree_delete(&credential->credentials->rbtree, &credential->rbnode);
 
-    view = &credential->view;
-
-    if (view->value.data) {
-        ngx_explicit_memzero(view->value.data, view->size);
-        ngx_free(view->value.data);
-    }
+    ngx_zertiban_view_free(&credential->view);
 
     if (credential->pinned) {
         return;

@@ -240,10 +240,7 @@ ngx_zertiban_zone_copy(ngx_zertiban_node_t *node, ngx_zertiban_view_t *view)
             return NGX_ERROR;
         }
 
-        if (view->value.data) {
-            ngx_explicit_memzero(view->value.data, view->size);
-            ngx_free(view->value.data);
-        }
+        ngx_zertiban_view_free(view);
 
         view->value.data = p;
         view->size = node->size;
@@ -383,6 +380,16 @@ ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key)
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
     return pending;
+}
+
+
+void
+ngx_zertiban_view_free(ngx_zertiban_view_t *view)
+{
+    if (view->value.data) {
+        ngx_explicit_memzero(view->value.data, view->size);
+        ngx_free(view->value.data);
+    }
 }
 
 

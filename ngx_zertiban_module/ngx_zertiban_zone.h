@@ -97,6 +97,10 @@ ngx_int_t ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, u_char *key,
 
 ngx_uint_t ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key);
 
+/* these two take no mutex; the first wipes and frees the copy of the token */
+
+void ngx_zertiban_view_free(ngx_zertiban_view_t *view);
+
 ngx_str_t *ngx_zertiban_zone_name(ngx_zertiban_zone_t *zone);
 
 
