@@ -17,11 +17,10 @@ use Test::More ();
 use Zertiban::Nginx;
 
 my $pid = $$;
-my $reserved;
 our $tmp;    # lives as long as the test
 
 BEGIN {
-    $reserved = Zertiban::Nginx->new();
+    my $reserved = Zertiban::Nginx->new();
 
     $ENV{"TEST_NGINX_${_}_PORT"} //= $reserved->port($_)
         for qw(SERVER IDP API);
