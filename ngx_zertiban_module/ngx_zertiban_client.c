@@ -14,7 +14,7 @@
 #include <ngx_event_connect.h>
 
 
-typedef struct {
+struct ngx_zertiban_client_s {
     ngx_event_t                   deadline;
 
     ngx_zertiban_client_conf_t   *conf;
@@ -38,7 +38,7 @@ typedef struct {
     u_char                        reason[NGX_ZERTIBAN_REASON_MAX];
 
     unsigned                      connected:1;
-} ngx_zertiban_client_t;
+};
 
 
 static void ngx_zertiban_client_log(ngx_log_t *log, ngx_uint_t level,
@@ -64,11 +64,13 @@ static void ngx_zertiban_client_fail(ngx_zertiban_client_t *cl,
     ngx_zertiban_error_e error, const char *reason);
 static void ngx_zertiban_client_finish(ngx_zertiban_client_t *cl,
     ngx_zertiban_verdict_t *verdict);
+static void ngx_zertiban_client_close(ngx_zertiban_client_t *cl);
+static void ngx_zertiban_client_free(ngx_zertiban_client_t *cl);
 static void ngx_zertiban_client_close_peer(ngx_zertiban_client_t *cl);
 
 
-ngx_int_t
-ngx_zertiban_client_start(ngx_zertiban_client_conf_t *conf, ngx_str_t *id,
+ngx_zertiban_client_t *
+ngx_zertiban_client_create(ngx_zertiban_client_conf_t *conf, ngx_str_t *id,
     ngx_str_t *secret, ngx_str_t *scope, ngx_zertiban_client_pt handler,
     void *data)
 {
@@ -77,7 +79,7 @@ ngx_zertiban_client_start(ngx_zertiban_client_conf_t *conf, ngx_str_t *id,
 
     pool = ngx_create_pool(4096, ngx_cycle->log);
     if (pool == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     cl = ngx_pcalloc(pool, sizeof(ngx_zertiban_client_t));
@@ -97,40 +99,60 @@ ngx_zertiban_client_start(ngx_zertiban_client_conf_t *conf, ngx_str_t *id,
     cl->log.handler = NULL;
     cl->log.next = NULL;
 
+    cl->response = ngx_zertiban_response_create(pool, &cl->log);
+    if (cl->response == NULL) {
+        goto failed;
+    }
+
     cl->request = ngx_zertiban_request_create(pool, conf->endpoint, id, secret,
                                               scope);
     if (cl->request == NULL) {
         goto failed;
     }
 
-    cl->response = ngx_zertiban_response_create(pool, &cl->log);
-    if (cl->response == NULL) {
-        goto failed;
-    }
+    return cl;
 
-    cl->deadline.handler = ngx_zertiban_client_deadline_handler;
-    cl->deadline.data = cl;
-    cl->deadline.log = ngx_cycle->log;
+failed:
 
-    ngx_add_timer(&cl->deadline, conf->timeout);
+    ngx_destroy_pool(pool);
+
+    return NULL;
+}
+
+
+void
+ngx_zertiban_client_start(ngx_zertiban_client_t *cl)
+{
+    ngx_event_t                 *ev;
+    ngx_zertiban_client_conf_t  *conf;
+
+    conf = cl->conf;
+    ev = &cl->deadline;
+
+    ev->handler = ngx_zertiban_client_deadline_handler;
+    ev->data = cl;
+    ev->log = ngx_cycle->log;
+    ev->cancelable = 1;
+
+    ngx_add_timer(ev, conf->timeout);
 
     if (conf->resolver && !conf->endpoint->literal) {
         ngx_zertiban_client_resolve(cl);
-        return NGX_OK;
+        return;
     }
 
     cl->addrs = conf->endpoint->addrs;
     cl->naddrs = conf->endpoint->naddrs;
 
     ngx_zertiban_client_connect(cl);
+}
 
-    return NGX_OK;
 
-failed:
-
-    ngx_destroy_pool(pool);
-
-    return NGX_ERROR;
+void
+ngx_zertiban_client_abort(ngx_zertiban_client_t *cl)
+{
+    ngx_zertiban_client_close(cl);
+    ngx_zertiban_client_free(cl);
 }
 
 
@@ -260,6 +282,8 @@ ngx_zertiban_client_connect(ngx_zertiban_client_t *cl)
 
         left = ngx_max((ngx_msec_int_t) (cl->deadline.timer.key
                                          - ngx_current_msec), 1);
+
+        c->write->cancelable = 1;
 
         ngx_add_timer(c->write, left / (cl->naddrs - cl->naddr + 1) + 1);
     }
@@ -397,8 +421,10 @@ ngx_zertiban_client_read_handler(ngx_event_t *rev)
     cl = c->data;
 
     if (c->close) {
-        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
-                                 "the worker process is shutting down");
+
+        /* worker_shutdown_timeout */
+
+        ngx_zertiban_client_finish(cl, NULL);
         return;
     }
 
@@ -625,16 +651,30 @@ static void
 ngx_zertiban_client_finish(ngx_zertiban_client_t *cl,
     ngx_zertiban_verdict_t *verdict)
 {
-    ngx_buf_t  *b;
+    ngx_zertiban_client_close(cl);
 
+    cl->handler(cl->data, verdict, cl->sent);
+
+    ngx_zertiban_client_free(cl);
+}
+
+
+static void
+ngx_zertiban_client_close(ngx_zertiban_client_t *cl)
+{
     ngx_zertiban_resolve_cancel(&cl->resolve);
     ngx_zertiban_client_close_peer(cl);
 
     if (cl->deadline.timer_set) {
         ngx_del_timer(&cl->deadline);
     }
+}
 
-    cl->handler(cl->data, verdict, cl->sent);
+
+static void
+ngx_zertiban_client_free(ngx_zertiban_client_t *cl)
+{
+    ngx_buf_t  *b;
 
     b = cl->request;
     ngx_explicit_memzero(b->start, b->end - b->start);

@@ -28,10 +28,14 @@ typedef struct {
 } ngx_zertiban_client_conf_t;
 
 
+typedef struct ngx_zertiban_client_s  ngx_zertiban_client_t;
+
+
 /*
  * Called once for an exchange, last: the client is gone when it returns, and
  * so is what verdict->token, code and reason point to.  "sent" is the value of
- * ngx_current_msec when the request was sent.
+ * ngx_current_msec when the request was sent.  Without a verdict the exchange
+ * was given up, for nginx closes all connections of the worker.
  */
 
 typedef void (*ngx_zertiban_client_pt)(void *data,
@@ -39,18 +43,26 @@ typedef void (*ngx_zertiban_client_pt)(void *data,
 
 
 /*
- * Starts one exchange with the token endpoint on the event loop of this
- * worker; the client owns all its memory.  It ends within conf->timeout, ms.
+ * Makes a client for one exchange with the token endpoint, on the event loop
+ * of this worker; it owns all its memory.  It ends within conf->timeout, ms,
+ * after ngx_zertiban_client_start(), which may call "handler" itself.  No timer
+ * of it holds a worker that is shutting down.
+ *
  * What nginx would log on the way is kept, and its last line becomes the
  * verdict's reason: the caller decides what is worth a line.
  *
- * Returns NGX_OK, and "handler" will be called or has been already; NGX_ERROR
- * if there is no memory, and it never will.
+ * Returns NULL if there is no memory.
  */
 
-ngx_int_t ngx_zertiban_client_start(ngx_zertiban_client_conf_t *conf,
-    ngx_str_t *id, ngx_str_t *secret, ngx_str_t *scope,
-    ngx_zertiban_client_pt handler, void *data);
+ngx_zertiban_client_t *ngx_zertiban_client_create(
+    ngx_zertiban_client_conf_t *conf, ngx_str_t *id, ngx_str_t *secret,
+    ngx_str_t *scope, ngx_zertiban_client_pt handler, void *data);
+
+void ngx_zertiban_client_start(ngx_zertiban_client_t *cl);
+
+/* ends a client that has been started; its handler is not called */
+
+void ngx_zertiban_client_abort(ngx_zertiban_client_t *cl);
 
 
 #endif /* _NGX_ZERTIBAN_CLIENT_H_INCLUDED_ */

@@ -22,6 +22,7 @@
 typedef struct {
     ngx_rbtree_t                     rbtree;
     ngx_rbtree_node_t                sentinel;
+    ngx_queue_t                      pinned;
     ngx_queue_t                      dynamic;     /* the last used first */
     ngx_uint_t                       ndynamic;
     ngx_queue_t                      waiting;     /* those waited for */
@@ -30,11 +31,15 @@ typedef struct {
 } ngx_zertiban_credentials_t;
 
 
+typedef struct ngx_zertiban_exchange_s  ngx_zertiban_exchange_t;
+
+
 typedef struct {
     ngx_rbtree_node_t                rbnode;
-    ngx_queue_t                      queue;       /* in "dynamic" */
+    ngx_queue_t                      queue;       /* in "pinned", "dynamic" */
     ngx_queue_t                      waiting;     /* in "waiting" */
     ngx_queue_t                      waiters;
+    ngx_atomic_uint_t                ended;       /* as they know */
 
     ngx_zertiban_credentials_t      *credentials;
     ngx_zertiban_client_conf_t      *client;
@@ -46,29 +51,24 @@ typedef struct {
     ngx_zertiban_view_t              view;
     ngx_msec_t                       fresh;       /* no look at the zone
                                                      until then */
+    ngx_event_t                      timer;       /* to look by itself */
+    ngx_zertiban_exchange_t         *exchange;    /* in flight here */
 
     ngx_uint_t                       refs;        /* holders */
     unsigned                         pinned:1;    /* known to the
                                                      configuration */
+    unsigned                         used:1;      /* since it has changed */
+    unsigned                         full:1;      /* the zone, said so */
 } ngx_zertiban_credential_t;
-
-
-/* a place in a credential's queue; its owner sets the event's handler */
-
-typedef struct {
-    ngx_queue_t                      queue;
-    ngx_event_t                      event;
-    ngx_zertiban_credential_t       *credential;  /* NULL: does not wait */
-} ngx_zertiban_waiter_t;
 
 
 ngx_zertiban_credentials_t *ngx_zertiban_credentials_create(ngx_conf_t *cf);
 
 /*
- * Finds or makes a credential.  With "pool" it lives as long as that and uses
- * the strings of "identity" in place: for those that the configuration names.
- * Without, the strings are copied, and it may be gone when the event loop
- * runs, unless it is held.
+ * Finds or makes a credential, of which there is no token yet.  With "pool" it
+ * lives as long as that and uses the strings of "identity" in place: for those
+ * that the configuration names.  Without, the strings are copied, and it may be
+ * gone when the event loop runs, unless it is held.
  *
  * Returns NULL if there is no memory.
  */
@@ -81,37 +81,14 @@ ngx_zertiban_credential_t *ngx_zertiban_credential_get(
 #define ngx_zertiban_credential_hold(c)     (c)->refs++
 #define ngx_zertiban_credential_release(c)  (c)->refs--
 
-/*
- * Sees that there is a token, and starts the exchange if this worker is to.
- * Takes no lock while the worker's copy is current.
- *
- * Returns
- *     NGX_OK        view.value is the header's value, until the event loop runs
- *     NGX_AGAIN     an exchange is in flight
- *     NGX_DECLINED  there is none: view.error, and view.delay in ms
- *     NGX_ERROR     the zone is full, or there is no memory
- */
+/* forgets a credential that is neither pinned nor held */
 
-#define ngx_zertiban_credential_token(c)                                      \
-    (((c)->view.generation                                                    \
-      && (c)->view.generation == (c)->node->generation                        \
-      && ngx_zertiban_before(ngx_current_msec, (c)->fresh))                   \
-     ? NGX_OK : ngx_zertiban_credential_look(c))
+void ngx_zertiban_credential_forget(ngx_zertiban_credential_t *credential);
 
-ngx_int_t ngx_zertiban_credential_look(ngx_zertiban_credential_t *credential);
+/* the zone's handle, of the configuration that the credential is of */
 
-/*
- * Have waiter->event posted when it is worth calling
- * ngx_zertiban_credential_token() again; the credential is held meanwhile.
- */
-
-void ngx_zertiban_credential_wait(ngx_zertiban_credential_t *credential,
-    ngx_zertiban_waiter_t *waiter);
-void ngx_zertiban_credential_leave(ngx_zertiban_waiter_t *waiter);
-
-/* of notify: something has changed in the zone */
-
-void ngx_zertiban_credentials_wake(void *data);
+#define ngx_zertiban_credential_zone(c)                                       \
+    ((ngx_zertiban_zone_t *) (c)->credentials->shm_zone->data)
 
 
 #endif /* _NGX_ZERTIBAN_CREDENTIAL_H_INCLUDED_ */

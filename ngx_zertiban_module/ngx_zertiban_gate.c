@@ -9,7 +9,9 @@
 
 #include "ngx_zertiban_gate.h"
 #include "ngx_zertiban_inject.h"
+#include "ngx_zertiban_keeper.h"
 #include "ngx_zertiban_secret.h"
+#include "ngx_zertiban_waiters.h"
 
 
 /* what has to be undone if the request ends before its time */
@@ -112,23 +114,26 @@ ngx_zertiban_handler(ngx_http_request_t *r)
         return ngx_zertiban_gate_refuse(r, ctx, error, 0);
     }
 
-    rc = ngx_zertiban_credential_token(ctx->credential);
+    rc = ngx_zertiban_keeper_token(ctx->credential);
 
-    if (rc == NGX_OK) {
-        return ngx_zertiban_gate_pass(r, ctx);
+    if (rc == NGX_AGAIN) {
+
+        if (ngx_zertiban_gate_wait(r, ctx) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        r->main->count++;
+
+        return NGX_DONE;
     }
 
-    if (rc != NGX_AGAIN) {
+    ngx_zertiban_keeper_used(ctx->credential);
+
+    if (rc != NGX_OK) {
         return ngx_zertiban_gate_no_token(r, ctx, rc);
     }
 
-    if (ngx_zertiban_gate_wait(r, ctx) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    r->main->count++;
-
-    return NGX_DONE;
+    return ngx_zertiban_gate_pass(r, ctx);
 }
 
 
@@ -215,7 +220,7 @@ ngx_zertiban_gate_body_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
 
-    rc = ngx_zertiban_credential_token(ctx->credential);
+    rc = ngx_zertiban_keeper_token(ctx->credential);
 
     if (rc == NGX_AGAIN) {
 
@@ -268,7 +273,7 @@ ngx_zertiban_gate_wait(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
     hold->start = ngx_current_msec;
     hold->waiter.event.timedout = 0;
 
-    ngx_zertiban_credential_wait(ctx->credential, &hold->waiter);
+    ngx_zertiban_waiters_join(ctx->credential, &hold->waiter);
 
     /* not cancelable: it keeps a worker process that is shutting down */
 
@@ -297,16 +302,16 @@ ngx_zertiban_gate_event_handler(ngx_event_t *ev)
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
                    "zertiban wait handler, timed out: %d", ev->timedout);
 
-    ngx_zertiban_credential_leave(&hold->waiter);
+    ngx_zertiban_waiters_leave(&hold->waiter);
 
     if (ev->timedout) {
         rc = NGX_ABORT;
 
     } else {
-        rc = ngx_zertiban_credential_token(ctx->credential);
+        rc = ngx_zertiban_keeper_token(ctx->credential);
 
         if (rc == NGX_AGAIN) {
-            ngx_zertiban_credential_wait(ctx->credential, &hold->waiter);
+            ngx_zertiban_waiters_join(ctx->credential, &hold->waiter);
             return;
         }
     }
@@ -352,32 +357,36 @@ ngx_zertiban_gate_resume(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 }
 
 
-/* "rc" is of ngx_zertiban_credential_token(), or NGX_ABORT: waited too long */
+/* "rc" is of ngx_zertiban_keeper_token(), or NGX_ABORT: waited too long */
 
 static ngx_int_t
 ngx_zertiban_gate_no_token(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     ngx_int_t rc)
 {
-    ngx_shm_zone_t       *shm_zone;
-    ngx_zertiban_view_t  *view;
+    ngx_msec_t             delay;
+    ngx_zertiban_view_t   *view;
+    ngx_zertiban_error_e   error;
 
-    if (rc == NGX_DECLINED) {
-        view = &ctx->credential->view;
-        return ngx_zertiban_gate_refuse(r, ctx, view->error, view->delay);
+    view = &ctx->credential->view;
+    delay = 0;
+
+    switch (rc) {
+
+    case NGX_DECLINED:
+        error = view->error;
+        delay = view->delay;
+        break;
+
+    case NGX_ABORT:
+        error = NGX_ZERTIBAN_IDP_TIMEOUT;
+        break;
+
+    default: /* NGX_ERROR */
+        error = NGX_ZERTIBAN_ZONE_FULL;
+        break;
     }
 
-    if (rc == NGX_ABORT) {
-        return ngx_zertiban_gate_refuse(r, ctx, NGX_ZERTIBAN_IDP_TIMEOUT, 0);
-    }
-
-    shm_zone = ctx->credential->credentials->shm_zone;
-
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                  "zertiban zone \"%V\" has no room for a credential, make "
-                  "\"zertiban_zone\" larger",
-                  ngx_zertiban_zone_name(shm_zone->data));
-
-    return ngx_zertiban_gate_refuse(r, ctx, NGX_ZERTIBAN_ZONE_FULL, 0);
+    return ngx_zertiban_gate_refuse(r, ctx, error, delay);
 }
 
 
@@ -530,7 +539,7 @@ ngx_zertiban_gate_cleanup(void *data)
         ngx_delete_posted_event(ev);
     }
 
-    ngx_zertiban_credential_leave(&hold->waiter);
+    ngx_zertiban_waiters_leave(&hold->waiter);
 
     if (hold->credential) {
         ngx_zertiban_credential_release(hold->credential);

@@ -20,6 +20,7 @@
 
 #include "ngx_zertiban_inject.h"
 #include "ngx_zertiban_headers.h"
+#include "ngx_zertiban_keeper.h"
 
 
 static ngx_int_t ngx_zertiban_inject_hook(ngx_http_request_t *r,
@@ -171,7 +172,7 @@ ngx_zertiban_create_request(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    if (ngx_zertiban_credential_token(ctx->credential) != NGX_OK) {
+    if (ngx_zertiban_keeper_token(ctx->credential) != NGX_OK) {
 
         /* it was there, but the request had to wait for a cache lock */
 

@@ -9,6 +9,7 @@
 #include "ngx_zertiban.h"
 #include "ngx_zertiban_gate.h"
 #include "ngx_zertiban_headers.h"
+#include "ngx_zertiban_keeper.h"
 #include "ngx_zertiban_notify.h"
 #include "ngx_zertiban_variables.h"
 
@@ -29,6 +30,8 @@ static ngx_int_t ngx_zertiban_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_zertiban_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_zertiban_variable_index(ngx_cycle_t *cycle, char *name);
 static ngx_int_t ngx_zertiban_init_process(ngx_cycle_t *cycle);
+static void ngx_zertiban_exit_process(ngx_cycle_t *cycle);
+static ngx_zertiban_main_conf_t *ngx_zertiban_worker_conf(ngx_cycle_t *cycle);
 
 
 static ngx_conf_bitmask_t  ngx_zertiban_ssl_protocols[] = {
@@ -214,7 +217,7 @@ ngx_module_t  ngx_zertiban_module = {
     ngx_zertiban_init_process,             /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
+    ngx_zertiban_exit_process,             /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -502,8 +505,8 @@ ngx_zertiban_postconfiguration(ngx_conf_t *cf)
         zmcf->zone_size = 1024 * 1024;
     }
 
-    shm_zone = ngx_zertiban_zone_add(cf, &zmcf->zone_name, zmcf->zone_size,
-                                     &ngx_zertiban_module);
+    shm_zone = ngx_zertiban_shm_add(cf, &zmcf->zone_name, zmcf->zone_size,
+                                    &ngx_zertiban_module);
     if (shm_zone == NULL) {
         return NGX_ERROR;
     }
@@ -572,19 +575,42 @@ ngx_zertiban_init_process(ngx_cycle_t *cycle)
 {
     ngx_zertiban_main_conf_t  *zmcf;
 
-    /* a cache manager has nothing to do with it */
+    zmcf = ngx_zertiban_worker_conf(cycle);
+
+    if (zmcf) {
+        ngx_zertiban_keeper_start(cycle, zmcf->credentials);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_zertiban_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_zertiban_main_conf_t  *zmcf;
+
+    zmcf = ngx_zertiban_worker_conf(cycle);
+
+    if (zmcf) {
+        ngx_zertiban_keeper_stop(zmcf->credentials);
+    }
+}
+
+
+/* NULL if there is nothing to do: a cache manager has no requests */
+
+static ngx_zertiban_main_conf_t *
+ngx_zertiban_worker_conf(ngx_cycle_t *cycle)
+{
+    ngx_zertiban_main_conf_t  *zmcf;
 
     if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
     {
-        return NGX_OK;
+        return NULL;
     }
 
     zmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_zertiban_module);
 
-    if (zmcf && zmcf->gated) {
-        ngx_zertiban_notify_listen(cycle, ngx_zertiban_credentials_wake,
-                                   zmcf->credentials);
-    }
-
-    return NGX_OK;
+    return (zmcf && zmcf->gated) ? zmcf : NULL;
 }

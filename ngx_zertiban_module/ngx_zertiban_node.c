@@ -20,23 +20,6 @@ static ngx_int_t ngx_zertiban_node_evict(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *keep);
 
 
-void
-ngx_zertiban_node_init(ngx_zertiban_shm_t *sh)
-{
-    ngx_rbtree_init(&sh->rbtree, &sh->sentinel, ngx_str_rbtree_insert_value);
-    ngx_queue_init(&sh->used);
-
-#if (NGX_PTR_SIZE == 8)
-
-    /* unlike a pointer, a bitmap of the slab pool, a length, or text */
-
-    sh->generation = ((ngx_atomic_uint_t) 1 << 63)
-                     | ((ngx_atomic_uint_t) ngx_random() << 32);
-
-#endif
-}
-
-
 ngx_zertiban_node_t *
 ngx_zertiban_node_find(ngx_zertiban_zone_t *zone, u_char *key)
 {
@@ -57,20 +40,21 @@ ngx_zertiban_node_get(ngx_zertiban_zone_t *zone, u_char *key)
 
     node = ngx_zertiban_node_find(zone, key);
 
-    if (node) {
-        ngx_queue_remove(&node->queue);
-
-    } else {
-        node = ngx_zertiban_node_create(zone, key);
-
-        if (node == NULL) {
-            return NULL;
-        }
+    if (node == NULL) {
+        return ngx_zertiban_node_create(zone, key);
     }
 
-    ngx_queue_insert_head(&zone->sh->used, &node->queue);
+    ngx_zertiban_node_use(zone, node);
 
     return node;
+}
+
+
+void
+ngx_zertiban_node_use(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node)
+{
+    ngx_queue_remove(&node->queue);
+    ngx_queue_insert_head(&zone->sh->used, &node->queue);
 }
 
 
@@ -106,6 +90,7 @@ ngx_zertiban_node_create(ngx_zertiban_zone_t *zone, u_char *key)
     node->sn.node.key = ngx_zertiban_node_hash(key);
 
     ngx_rbtree_insert(&zone->sh->rbtree, &node->sn.node);
+    ngx_queue_insert_head(&zone->sh->used, &node->queue);
 
     return node;
 }
@@ -189,7 +174,8 @@ ngx_zertiban_node_evict(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *keep)
 
         if (node == keep
             || node->pinned >= zone->configuration
-            || ngx_zertiban_node_leased(node))
+            || (node->lease
+                && ngx_zertiban_before(ngx_current_msec, node->deadline)))
         {
             continue;
         }

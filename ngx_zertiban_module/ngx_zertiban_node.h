@@ -13,17 +13,7 @@
 
 #include "ngx_zertiban_error.h"
 #include "ngx_zertiban_identity.h"
-
-
-/*
- * To be incremented whenever what is kept in shared memory changes.  The
- * number is a part of the name under which nginx knows the zone, so another
- * layout is another zone, and a reload with it begins with an empty one.
- */
-
-#ifndef NGX_ZERTIBAN_ZONE_LAYOUT
-#define NGX_ZERTIBAN_ZONE_LAYOUT  1
-#endif
+#include "ngx_zertiban_shm.h"
 
 
 /* of moments in the time of ngx_current_msec */
@@ -37,6 +27,7 @@
  * A generation is never given again and looks like nothing else in the zone,
  * so "generation" may be read without the lock, even if the node is gone: if
  * it is the one that came with a copy of the token, the copy is current.
+ * "ended" may be read as well, to see that it has changed.
  */
 
 typedef struct {
@@ -55,6 +46,7 @@ typedef struct {
     ngx_pid_t                   owner;
     ngx_msec_t                  started;
     ngx_msec_t                  deadline;
+    ngx_atomic_t                ended;          /* so many exchanges */
 
     ngx_uint_t                  failures;       /* consecutive */
     ngx_zertiban_error_e        error;          /* of the last one */
@@ -64,31 +56,7 @@ typedef struct {
 } ngx_zertiban_node_t;
 
 
-typedef struct {
-    ngx_uint_t                  layout;
-    ngx_rbtree_t                rbtree;
-    ngx_rbtree_node_t           sentinel;
-    ngx_queue_t                 used;           /* the last used one first */
-
-    ngx_atomic_uint_t           generation;     /* the last one given */
-    ngx_uint_t                  lease;
-    ngx_uint_t                  configuration;
-} ngx_zertiban_shm_t;
-
-
-/* a configuration's handle of the shared memory */
-
-typedef struct {
-    ngx_zertiban_shm_t         *sh;
-    ngx_slab_pool_t            *shpool;
-    ngx_str_t                   name;
-    ngx_uint_t                  configuration;
-} ngx_zertiban_zone_t;
-
-
 /* all that follows is called with the slab pool's mutex held */
-
-void ngx_zertiban_node_init(ngx_zertiban_shm_t *sh);
 
 /* Finds the node of "key", or returns NULL. */
 
@@ -102,6 +70,11 @@ ngx_zertiban_node_t *ngx_zertiban_node_find(ngx_zertiban_zone_t *zone,
 
 ngx_zertiban_node_t *ngx_zertiban_node_get(ngx_zertiban_zone_t *zone,
     u_char *key);
+
+/* makes it the last used one */
+
+void ngx_zertiban_node_use(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node);
 
 /*
  * Sees that node->value has room for "size" bytes.  The token that it holds

@@ -30,6 +30,7 @@ ngx_zertiban_resolve_start(ngx_zertiban_resolve_t *rs)
     ctx->handler = ngx_zertiban_resolve_handler;
     ctx->data = rs;
     ctx->timeout = rs->timeout;
+    ctx->cancelable = 1;
 
     rs->ctx = ctx;
 

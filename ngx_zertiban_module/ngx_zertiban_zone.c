@@ -14,15 +14,17 @@
 #define NGX_ZERTIBAN_MARGIN     2000    /* ms before expiry, not used */
 #define NGX_ZERTIBAN_SPACING    1000    /* ms between exchanges, at least */
 #define NGX_ZERTIBAN_SLACK      500     /* ms after which a lease is void */
+#define NGX_ZERTIBAN_LOOK       1000    /* ms, while others are at it */
+#define NGX_ZERTIBAN_LOOK_FULL  10000   /* ms, while there is no room */
 
 
-static ngx_int_t ngx_zertiban_zone_init(ngx_shm_zone_t *shm_zone, void *data);
 static ngx_int_t ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node, ngx_msec_t timeout, ngx_zertiban_view_t *view);
 static void ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node, ngx_msec_t timeout, ngx_zertiban_view_t *view);
 static ngx_int_t ngx_zertiban_zone_copy(ngx_zertiban_node_t *node,
     ngx_zertiban_view_t *view);
+static void ngx_zertiban_zone_end(ngx_zertiban_node_t *node);
 static ngx_uint_t ngx_zertiban_zone_valid(ngx_zertiban_node_t *node);
 static void ngx_zertiban_zone_set_life(ngx_zertiban_node_t *node,
     ngx_zertiban_life_t *life);
@@ -30,104 +32,6 @@ static ngx_msec_t ngx_zertiban_zone_usable(ngx_zertiban_life_t *life);
 static ngx_msec_t ngx_zertiban_zone_delay(ngx_zertiban_error_e error,
     ngx_uint_t failures, time_t retry_after);
 static ngx_msec_t ngx_zertiban_zone_spread(ngx_msec_t msec);
-
-
-ngx_shm_zone_t *
-ngx_zertiban_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size, void *tag)
-{
-    ngx_str_t             shm_name;
-    ngx_shm_zone_t       *shm_zone;
-    ngx_zertiban_zone_t  *zone;
-
-    zone = ngx_pcalloc(cf->pool, sizeof(ngx_zertiban_zone_t));
-    if (zone == NULL) {
-        return NULL;
-    }
-
-    zone->name = *name;
-
-    shm_name.data = ngx_pnalloc(cf->pool, name->len + 1 + NGX_INT_T_LEN);
-    if (shm_name.data == NULL) {
-        return NULL;
-    }
-
-    shm_name.len = ngx_sprintf(shm_name.data, "%V/%i", name,
-                               (ngx_int_t) NGX_ZERTIBAN_ZONE_LAYOUT)
-                   - shm_name.data;
-
-    shm_zone = ngx_shared_memory_add(cf, &shm_name, size, tag);
-    if (shm_zone == NULL) {
-        return NULL;
-    }
-
-    shm_zone->init = ngx_zertiban_zone_init;
-    shm_zone->data = zone;
-
-    return shm_zone;
-}
-
-
-static ngx_int_t
-ngx_zertiban_zone_init(ngx_shm_zone_t *shm_zone, void *data)
-{
-    ngx_zertiban_zone_t  *ozone = data;
-
-    size_t                len;
-    ngx_zertiban_shm_t   *sh;
-    ngx_zertiban_zone_t  *zone;
-
-    zone = shm_zone->data;
-    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
-
-    if (ozone || shm_zone->shm.exists) {
-
-        /* in use by the old workers, so nothing is changed but the number */
-
-        sh = zone->shpool->data;
-
-        if (sh->layout != NGX_ZERTIBAN_ZONE_LAYOUT) {
-            ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                          "zertiban zone \"%V\" has another layout, "
-                          "restart nginx", &zone->name);
-            return NGX_ERROR;
-        }
-
-        ngx_shmtx_lock(&zone->shpool->mutex);
-        zone->sh = sh;
-        zone->configuration = ++sh->configuration;
-        ngx_shmtx_unlock(&zone->shpool->mutex);
-
-        return NGX_OK;
-    }
-
-    sh = ngx_slab_calloc(zone->shpool, sizeof(ngx_zertiban_shm_t));
-    if (sh == NULL) {
-        return NGX_ERROR;
-    }
-
-    sh->layout = NGX_ZERTIBAN_ZONE_LAYOUT;
-    sh->configuration = 1;
-
-    ngx_zertiban_node_init(sh);
-
-    zone->sh = sh;
-    zone->configuration = 1;
-    zone->shpool->data = sh;
-
-    len = sizeof(" in zertiban zone \"\"") + zone->name.len;
-
-    zone->shpool->log_ctx = ngx_slab_alloc(zone->shpool, len);
-    if (zone->shpool->log_ctx == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_sprintf(zone->shpool->log_ctx, " in zertiban zone \"%V\"%Z",
-                &zone->name);
-
-    zone->shpool->log_nomem = 0;
-
-    return NGX_OK;
-}
 
 
 ngx_int_t
@@ -140,14 +44,14 @@ ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
 
     view->lease = 0;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_zertiban_shm_lock(zone);
 
     node = ngx_zertiban_node_get(zone, key);
-    *nodep = node;
 
     if (node) {
+        *nodep = node;
 
-        if (pinned) {
+        if (pinned && node->pinned < zone->configuration) {
             node->pinned = zone->configuration;
         }
 
@@ -157,7 +61,11 @@ ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
         rc = NGX_ERROR;
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_zertiban_shm_unlock(zone);
+
+    if (rc == NGX_ERROR) {
+        view->next = ngx_current_msec + NGX_ZERTIBAN_LOOK_FULL;
+    }
 
     return rc;
 }
@@ -167,21 +75,27 @@ static ngx_int_t
 ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
     ngx_msec_t timeout, ngx_zertiban_view_t *view)
 {
-    ngx_uint_t  valid, delayed;
+    ngx_uint_t  delayed;
 
-    valid = ngx_zertiban_zone_valid(node);
     delayed = (node->failures
                && ngx_zertiban_before(ngx_current_msec, node->retry));
 
-    if (valid) {
+    view->ended = node->ended;
+    view->next = ngx_current_msec + NGX_ZERTIBAN_LOOK;
+
+    if (ngx_zertiban_zone_valid(node)) {
 
         if (ngx_zertiban_zone_copy(node, view) != NGX_OK) {
             return NGX_ERROR;
         }
 
-        if (!delayed && !ngx_exiting
-            && !ngx_zertiban_before(ngx_current_msec, node->refresh))
-        {
+        if (ngx_zertiban_before(ngx_current_msec, node->refresh)) {
+            view->next = node->refresh;
+
+        } else if (delayed) {
+            view->next = node->retry;
+
+        } else if (!ngx_exiting) {
             ngx_zertiban_zone_lease(zone, node, timeout, view);
         }
 
@@ -191,6 +105,7 @@ ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
     if (delayed && !ngx_zertiban_node_leased(node)) {
         view->error = node->error;
         view->delay = node->retry - ngx_current_msec;
+        view->next = node->retry;
         return NGX_DECLINED;
     }
 
@@ -214,6 +129,7 @@ ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
         && ngx_zertiban_before(ngx_current_msec,
                                node->started + NGX_ZERTIBAN_SPACING))
     {
+        view->next = node->started + NGX_ZERTIBAN_SPACING;
         return;
     }
 
@@ -251,7 +167,6 @@ ngx_zertiban_zone_copy(ngx_zertiban_node_t *node, ngx_zertiban_view_t *view)
     view->value.len = node->len;
     view->generation = node->generation;
     view->usable = node->usable;
-    view->refresh = node->refresh;
 
     return NGX_OK;
 }
@@ -286,7 +201,7 @@ ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, u_char *key,
     len = sizeof(NGX_ZERTIBAN_SCHEME) - 1 + token->len;
     rc = NGX_DECLINED;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_zertiban_shm_lock(zone);
 
     node = ngx_zertiban_node_find(zone, key);
 
@@ -320,10 +235,14 @@ ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, u_char *key,
         ngx_memory_barrier();
         node->generation = ++zone->sh->generation;
 
-        node->lease = 0;
+        ngx_zertiban_zone_end(node);
+
+        /* those who have waited for it will come now */
+
+        ngx_zertiban_node_use(zone, node);
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_zertiban_shm_unlock(zone);
 
     return rc;
 }
@@ -339,7 +258,7 @@ ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, u_char *key,
 
     rc = NGX_DECLINED;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_zertiban_shm_lock(zone);
 
     node = ngx_zertiban_node_find(zone, key);
 
@@ -352,14 +271,42 @@ ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, u_char *key,
                                                  retry_after);
 
         node->retry = ngx_current_msec + outcome->delay;
-        node->lease = 0;
+
+        ngx_zertiban_zone_end(node);
 
         rc = NGX_OK;
     }
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_zertiban_shm_unlock(zone);
 
     return rc;
+}
+
+
+void
+ngx_zertiban_zone_release(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_uint_t lease)
+{
+    ngx_zertiban_node_t  *node;
+
+    ngx_zertiban_shm_lock(zone);
+
+    node = ngx_zertiban_node_find(zone, key);
+
+    if (node && node->lease == lease) {
+        node->started = 0;
+        ngx_zertiban_zone_end(node);
+    }
+
+    ngx_zertiban_shm_unlock(zone);
+}
+
+
+static void
+ngx_zertiban_zone_end(ngx_zertiban_node_t *node)
+{
+    node->lease = 0;
+    node->ended++;
 }
 
 
@@ -369,7 +316,7 @@ ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key)
     ngx_uint_t            pending;
     ngx_zertiban_node_t  *node;
 
-    ngx_shmtx_lock(&zone->shpool->mutex);
+    ngx_zertiban_shm_lock(zone);
 
     node = ngx_zertiban_node_find(zone, key);
 
@@ -377,7 +324,7 @@ ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key)
                && !ngx_zertiban_zone_valid(node)
                && ngx_zertiban_node_leased(node));
 
-    ngx_shmtx_unlock(&zone->shpool->mutex);
+    ngx_zertiban_shm_unlock(zone);
 
     return pending;
 }
@@ -393,24 +340,25 @@ ngx_zertiban_view_free(ngx_zertiban_view_t *view)
 }
 
 
-ngx_str_t *
-ngx_zertiban_zone_name(ngx_zertiban_zone_t *zone)
-{
-    return &zone->name;
-}
-
-
 static void
 ngx_zertiban_zone_set_life(ngx_zertiban_node_t *node,
     ngx_zertiban_life_t *life)
 {
     ngx_msec_t  before;
 
-    before = ngx_min(life->refresh_before, life->lifetime / 2);
+    /* with the spread it is no more than half of the lifetime */
+
+    before = ngx_min(life->refresh_before, life->lifetime * 5 / 11);
+    before = ngx_zertiban_zone_spread(before);
 
     node->usable = ngx_zertiban_zone_usable(life);
-    node->refresh = life->sent + life->lifetime
-                    - ngx_zertiban_zone_spread(before);
+    node->refresh = life->sent + life->lifetime - before;
+
+    /* a token that is not usable is due */
+
+    if (ngx_zertiban_before(node->usable, node->refresh)) {
+        node->refresh = node->usable;
+    }
 }
 
 
@@ -442,8 +390,9 @@ ngx_zertiban_zone_delay(ngx_zertiban_error_e error, ngx_uint_t failures,
     }
 
     delay <<= ngx_min(failures - 1, 10);
+    delay = ngx_zertiban_zone_spread(ngx_min(delay, max));
 
-    return ngx_zertiban_zone_spread(ngx_min(delay, max));
+    return ngx_max(delay, NGX_ZERTIBAN_SPACING);
 }
 
 

@@ -17,10 +17,11 @@ typedef struct {
     ngx_str_t                   value;          /* "Bearer <token>" */
     size_t                      size;           /* ngx_alloc()ed for it */
     ngx_atomic_uint_t           generation;
-    ngx_msec_t                  usable;
-    ngx_msec_t                  refresh;
+    ngx_msec_t                  usable;         /* until then */
 
     ngx_uint_t                  lease;          /* the caller's, or 0 */
+    ngx_msec_t                  next;           /* when to look again */
+    ngx_atomic_uint_t           ended;          /* of the node */
     ngx_zertiban_error_e        error;
     ngx_msec_t                  delay;          /* ms to the next attempt */
 } ngx_zertiban_view_t;
@@ -35,21 +36,17 @@ typedef struct {
 } ngx_zertiban_life_t;
 
 
-/* the zone "name" of "size" bytes for the module "tag" */
-
-ngx_shm_zone_t *ngx_zertiban_zone_add(ngx_conf_t *cf, ngx_str_t *name,
-    size_t size, void *tag);
-
 /*
  * All that follows takes the slab pool's mutex itself and never keeps it.
  *
  * Looks the credential "key" up, makes it if it is new, and copies its token
- * to "view".  "*node" is set, for its generation to be read.  "pinned" keeps
+ * to "view".  "*node" is set, for what may be read of it.  "pinned" keeps
  * the credential in the zone as long as this configuration is in use.
  *
  * Whoever finds that an exchange is due is given the lease for it: with
  * view->lease set, the caller must run one within "timeout" ms and then call
- * ngx_zertiban_zone_publish() or ngx_zertiban_zone_fail().  A worker that is
+ * one of
+ * ngx_zertiban_zone_publish(), _fail() and _release().  A worker that is
  * shutting down is given none while the token is valid.
  *
  * Returns
@@ -91,17 +88,23 @@ ngx_int_t ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_zertiban_outcome_t *outcome);
 
 /*
+ * Ends the exchange of "lease", if it is still there, without an outcome:
+ * whoever looks next may begin another one at once.
+ */
+
+void ngx_zertiban_zone_release(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_uint_t lease);
+
+/*
  * Returns 1 while those who wait for the credential have nothing to do but
  * wait: there is no token, and its exchange is in flight in a live process.
  */
 
 ngx_uint_t ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key);
 
-/* these two take no mutex; the first wipes and frees the copy of the token */
+/* wipes and frees the copy of the token; takes no mutex */
 
 void ngx_zertiban_view_free(ngx_zertiban_view_t *view);
-
-ngx_str_t *ngx_zertiban_zone_name(ngx_zertiban_zone_t *zone);
 
 
 #endif /* _NGX_ZERTIBAN_ZONE_H_INCLUDED_ */

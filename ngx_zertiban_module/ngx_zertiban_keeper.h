@@ -1,0 +1,44 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ */
+
+
+#ifndef _NGX_ZERTIBAN_KEEPER_H_INCLUDED_
+#define _NGX_ZERTIBAN_KEEPER_H_INCLUDED_
+
+
+#include "ngx_zertiban_credential.h"
+
+
+/* in a worker process, when it begins and when it exits */
+
+void ngx_zertiban_keeper_start(ngx_cycle_t *cycle,
+    ngx_zertiban_credentials_t *credentials);
+void ngx_zertiban_keeper_stop(ngx_zertiban_credentials_t *credentials);
+
+/*
+ * Sees that there is a token, and starts the exchange if this worker is to.
+ * Takes no lock while the worker's copy is current.
+ *
+ * Returns
+ *     NGX_OK        view.value is the header's value, until the event loop runs
+ *     NGX_AGAIN     an exchange is in flight, or will be
+ *     NGX_DECLINED  there is none: view.error, and view.delay in ms
+ *     NGX_ERROR     the zone is full, or there is no memory
+ */
+
+#define ngx_zertiban_keeper_token(c)                                          \
+    (((c)->view.generation                                                    \
+      && (c)->view.generation == (c)->node->generation                        \
+      && ngx_zertiban_before(ngx_current_msec, (c)->fresh))                   \
+     ? NGX_OK : ngx_zertiban_keeper_look(c))
+
+ngx_int_t ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential);
+
+/* what has variables is kept fresh if it was used since it changed last */
+
+#define ngx_zertiban_keeper_used(c)  (c)->used = 1
+
+
+#endif /* _NGX_ZERTIBAN_KEEPER_H_INCLUDED_ */

@@ -1,0 +1,200 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The zone's shared memory: how it begins, its mutex, and how it begins anew
+ * when a process has died with the mutex.
+ */
+
+
+#include "ngx_zertiban_shm.h"
+
+
+static ngx_int_t ngx_zertiban_shm_init(ngx_shm_zone_t *shm_zone, void *data);
+static ngx_int_t ngx_zertiban_shm_format(ngx_zertiban_zone_t *zone);
+static void ngx_zertiban_shm_empty(ngx_zertiban_zone_t *zone);
+
+
+ngx_shm_zone_t *
+ngx_zertiban_shm_add(ngx_conf_t *cf, ngx_str_t *name, size_t size, void *tag)
+{
+    ngx_str_t             shm_name;
+    ngx_shm_zone_t       *shm_zone;
+    ngx_zertiban_zone_t  *zone;
+
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_zertiban_zone_t));
+    if (zone == NULL) {
+        return NULL;
+    }
+
+    zone->name = *name;
+
+    shm_name.data = ngx_pnalloc(cf->pool, name->len + 1 + NGX_INT_T_LEN);
+    if (shm_name.data == NULL) {
+        return NULL;
+    }
+
+    shm_name.len = ngx_sprintf(shm_name.data, "%V/%i", name,
+                               (ngx_int_t) NGX_ZERTIBAN_ZONE_LAYOUT)
+                   - shm_name.data;
+
+    shm_zone = ngx_shared_memory_add(cf, &shm_name, size, tag);
+    if (shm_zone == NULL) {
+        return NULL;
+    }
+
+    shm_zone->init = ngx_zertiban_shm_init;
+    shm_zone->data = zone;
+
+    return shm_zone;
+}
+
+
+static ngx_int_t
+ngx_zertiban_shm_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_zertiban_zone_t  *ozone = data;
+
+    ngx_zertiban_shm_t   *sh;
+    ngx_zertiban_zone_t  *zone;
+
+    zone = shm_zone->data;
+    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (ozone) {
+
+        /*
+         * in use by the old workers, so nothing is changed but the number;
+         * the mutex is not taken: the master process could not release it
+         * from a worker that has died
+         */
+
+        zone->sh = ozone->sh;
+        zone->configuration
+                   = ngx_atomic_fetch_add(&zone->sh->configuration, 1) + 1;
+
+        return NGX_OK;
+    }
+
+    if (ngx_zertiban_shm_format(zone) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    sh = zone->sh;
+
+    sh->changing = 0;
+    sh->configuration = 1;
+    sh->generation = 0;
+    sh->lease = 0;
+
+#if (NGX_PTR_SIZE == 8)
+
+    /* unlike a pointer, a bitmap of the slab pool, a length, or text */
+
+    sh->generation = ((ngx_atomic_uint_t) 1 << 63)
+                     | ((ngx_atomic_uint_t) ngx_random() << 32);
+
+#endif
+
+    zone->configuration = 1;
+
+    return NGX_OK;
+}
+
+
+/* "sh" is the first allocation, and so always the first page of the pool */
+
+static ngx_int_t
+ngx_zertiban_shm_format(ngx_zertiban_zone_t *zone)
+{
+    size_t               len;
+    u_char              *log_ctx;
+    ngx_slab_pool_t     *shpool;
+    ngx_zertiban_shm_t  *sh;
+
+    shpool = zone->shpool;
+
+    sh = ngx_slab_alloc_locked(shpool, sizeof(ngx_zertiban_shm_t));
+    if (sh == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->sh = sh;
+    shpool->data = sh;
+
+    ngx_rbtree_init(&sh->rbtree, &sh->sentinel, ngx_str_rbtree_insert_value);
+    ngx_queue_init(&sh->used);
+
+    len = sizeof(" in zertiban zone \"\"") + zone->name.len;
+
+    log_ctx = ngx_slab_alloc_locked(shpool, len);
+    if (log_ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sprintf(log_ctx, " in zertiban zone \"%V\"%Z", &zone->name);
+
+    shpool->log_ctx = log_ctx;
+    shpool->log_nomem = 0;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_zertiban_shm_lock(ngx_zertiban_zone_t *zone)
+{
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (zone->sh->changing) {
+        ngx_zertiban_shm_empty(zone);
+    }
+
+    zone->sh->changing = 1;
+
+    ngx_memory_barrier();
+}
+
+
+void
+ngx_zertiban_shm_unlock(ngx_zertiban_zone_t *zone)
+{
+    ngx_memory_barrier();
+
+    zone->sh->changing = 0;
+
+    ngx_shmtx_unlock(&zone->shpool->mutex);
+
+    if (zone->emptied) {
+        zone->emptied = 0;
+
+        ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
+                      "zertiban zone \"%V\" was left locked by a process that "
+                      "died, its tokens are dropped", &zone->name);
+    }
+}
+
+
+/*
+ * The counters go on, so what was given before is never given again.  With
+ * all else zero no generation is there that a worker could take for current.
+ */
+
+static void
+ngx_zertiban_shm_empty(ngx_zertiban_zone_t *zone)
+{
+    u_char           *p;
+    ngx_slab_pool_t  *shpool;
+
+    shpool = zone->shpool;
+
+    p = (u_char *) zone->sh + sizeof(ngx_zertiban_shm_t);
+
+    ngx_explicit_memzero(p, shpool->end - p);
+
+    ngx_slab_init(shpool);
+
+    (void) ngx_zertiban_shm_format(zone);
+
+    zone->emptied = 1;
+}
