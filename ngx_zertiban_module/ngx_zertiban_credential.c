@@ -12,6 +12,7 @@
 
 #define NGX_ZERTIBAN_DYNAMIC_MIN  4096    /* in a worker process */
 #define NGX_ZERTIBAN_DYNAMIC_LOG  10      /* one for each KB of the zone */
+#define NGX_ZERTIBAN_FULL         10000   /* ms */
 
 
 static ngx_zertiban_credential_t *ngx_zertiban_credential_lookup(
@@ -283,6 +284,21 @@ ngx_zertiban_credential_free(ngx_zertiban_credential_t *credential)
     ngx_explicit_memzero(credential->identity.secret.data,
                          credential->identity.secret.len);
     ngx_free(credential);
+}
+
+
+ngx_uint_t
+ngx_zertiban_credentials_full(ngx_zertiban_credentials_t *credentials)
+{
+    if (credentials->full
+        && ngx_zertiban_before(ngx_current_msec, credentials->full))
+    {
+        return NGX_LOG_INFO;
+    }
+
+    credentials->full = ngx_current_msec + NGX_ZERTIBAN_FULL;
+
+    return NGX_LOG_ERR;
 }
 
 

@@ -27,6 +27,7 @@ typedef struct {
     ngx_uint_t                       ndynamic;
     ngx_queue_t                      waiting;     /* those waited for */
     ngx_event_t                      poll;
+    ngx_msec_t                       full;        /* to be said again then */
     ngx_shm_zone_t                  *shm_zone;
 } ngx_zertiban_credentials_t;
 
@@ -58,7 +59,6 @@ typedef struct {
     unsigned                         pinned:1;    /* known to the
                                                      configuration */
     unsigned                         used:1;      /* since it has changed */
-    unsigned                         full:1;      /* the zone, said so */
 } ngx_zertiban_credential_t;
 
 
@@ -84,6 +84,14 @@ ngx_zertiban_credential_t *ngx_zertiban_credential_get(
 /* forgets a credential that is neither pinned nor held */
 
 void ngx_zertiban_credential_forget(ngx_zertiban_credential_t *credential);
+
+/*
+ * The log level to say with that the zone is full: it concerns all credentials,
+ * so it is an error once in 10 s.
+ */
+
+ngx_uint_t ngx_zertiban_credentials_full(
+    ngx_zertiban_credentials_t *credentials);
 
 /* the zone's handle, of the configuration that the credential is of */
 

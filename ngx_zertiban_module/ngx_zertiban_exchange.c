@@ -225,8 +225,12 @@ ngx_zertiban_exchange_fail(ngx_zertiban_credential_t *credential,
 
     level = (outcome.failures == 1) ? NGX_LOG_ERR : NGX_LOG_INFO;
 
+    if (level == NGX_LOG_ERR && verdict->error == NGX_ZERTIBAN_ZONE_FULL) {
+        level = ngx_zertiban_credentials_full(credential->credentials);
+    }
+
     ngx_log_error(level, ngx_cycle->log, 0,
-                  "no token for client \"%V\" from \"%V\": %V%*s, "
+                  "no new token for client \"%V\" from \"%V\": %V%*s, "
                   "attempt %ui, next in %M ms, zertiban zone \"%V\"",
                   &credential->identity.id, &credential->identity.url,
                   &verdict->reason, (size_t) (p - answer), answer,

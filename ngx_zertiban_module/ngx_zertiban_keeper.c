@@ -134,9 +134,6 @@ ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential)
 
     if (rc == NGX_ERROR) {
         ngx_zertiban_keeper_full(credential);
-
-    } else {
-        credential->full = 0;
     }
 
     ngx_zertiban_keeper_arm(credential, view->next);
@@ -175,9 +172,7 @@ ngx_zertiban_keeper_full(ngx_zertiban_credential_t *credential)
     ngx_zertiban_zone_t  *zone;
 
     zone = ngx_zertiban_credential_zone(credential);
-
-    level = credential->full ? NGX_LOG_INFO : NGX_LOG_ERR;
-    credential->full = 1;
+    level = ngx_zertiban_credentials_full(credential->credentials);
 
     ngx_log_error(level, ngx_cycle->log, 0,
                   "no room for client \"%V\" of \"%V\", make "

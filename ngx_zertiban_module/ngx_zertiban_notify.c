@@ -20,12 +20,14 @@
 #define NGX_ZERTIBAN_POLL_ONLY     10      /* ms, without an eventfd */
 
 
+static void ngx_zertiban_notify_cleanup(void *data);
 static void ngx_zertiban_notify_handler(ngx_event_t *rev);
 
 
 /* old and new worker processes share it, so it outlives a configuration */
 
 static ngx_socket_t            ngx_zertiban_notify_fd = (ngx_socket_t) -1;
+static ngx_uint_t              ngx_zertiban_notify_cycles;
 
 /*
  * not taken with ngx_get_connection(): it must neither be closed nor be
@@ -45,11 +47,11 @@ ngx_zertiban_notify_init(ngx_cycle_t *cycle)
 {
 #if (NGX_LINUX)
 
-    if (ngx_zertiban_notify_fd != (ngx_socket_t) -1) {
-        return;
-    }
+    ngx_pool_cleanup_t  *cln;
 
-    ngx_zertiban_notify_fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
+    if (ngx_zertiban_notify_fd == (ngx_socket_t) -1) {
+        ngx_zertiban_notify_fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
+    }
 
     if (ngx_zertiban_notify_fd == (ngx_socket_t) -1) {
 
@@ -58,9 +60,29 @@ ngx_zertiban_notify_init(ngx_cycle_t *cycle)
         ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno,
                       "eventfd() failed, requests wait longer for tokens "
                       "of other worker processes");
+        return;
+    }
+
+    cln = ngx_pool_cleanup_add(cycle->pool, 0);
+
+    if (cln) {
+        cln->handler = ngx_zertiban_notify_cleanup;
+        ngx_zertiban_notify_cycles++;
     }
 
 #endif
+}
+
+
+/* the last configuration that uses it is gone, and so is this module */
+
+static void
+ngx_zertiban_notify_cleanup(void *data)
+{
+    if (--ngx_zertiban_notify_cycles == 0) {
+        (void) close(ngx_zertiban_notify_fd);
+        ngx_zertiban_notify_fd = (ngx_socket_t) -1;
+    }
 }
 
 
