@@ -113,22 +113,26 @@ sub accepts {
 }
 
 
+# a token of its own, unless token => '...', for expires_in => n seconds
+
 sub issue {
-    my ($self, $request) = @_;
+    my ($self, $request, %o) = @_;
 
     my $client_id = $request->{client_id} // 'none';
-    my $value = join '.', 'token', $client_id, $request->{number},
-                map { sprintf '%06x', rand 0x1000000 } 1 .. 3;
+    my $seconds = $o{expires_in} // $self->{expires_in};
+    my $value = $o{token}
+                // join '.', 'token', $client_id, $request->{number},
+                        map { sprintf '%06x', rand 0x1000000 } 1 .. 3;
 
     push @{$self->{tokens}}, {
-        value => $value, client_id => $client_id,
-        expires => now() + $self->{expires_in},
+        value => $value, client_id => $client_id, request => $request,
+        lifetime => $seconds, expires => now() + $seconds,
     };
 
     secret($value);
 
     return json(200, access_token => $value, token_type => 'Bearer',
-                expires_in => $self->{expires_in});
+                expires_in => $seconds);
 }
 
 

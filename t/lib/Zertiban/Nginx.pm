@@ -18,7 +18,8 @@ use Zertiban::Secrets;
 my @running;
 
 
-# new(workers => n, main => '...'); daemon => 'on' is what an upgrade needs
+# new(workers => n, main => '...'); daemon => 'on' is what an upgrade needs;
+# env => { ... } is added to nginx's environment
 
 sub new {
     my ($class, %o) = @_;
@@ -28,8 +29,8 @@ sub new {
 
     mkdir "$dir/logs";
 
-    return bless { workers => 1, daemon => 'off', main => '', dir => $dir,
-                   ports => {}, %o }, $class;
+    return bless { workers => 1, daemon => 'off', main => '', env => {},
+                   dir => $dir, ports => {}, %o }, $class;
 }
 
 
@@ -181,6 +182,7 @@ sub run {
     $self->{pid} = fork() // die "fork: $!";
 
     if ($self->{pid} == 0) {
+        %ENV = (%ENV, %{$self->{env}});
         open STDIN, '<', '/dev/null';
         open STDOUT, '>', '/dev/null';
         open STDERR, '>>', "$dir/stderr";
@@ -294,6 +296,37 @@ sub find_workers {
     }
 
     return %workers;
+}
+
+
+# n connections to each of the workers that accept
+
+sub connect_workers {
+    my ($self, $n) = @_;
+
+    my %missing = map { $_ => $n } $self->workers();
+    my (@chosen, $rounds);
+
+    while (grep { $_ > 0 } values %missing) {
+        die 'a worker gets no connection' if ++$rounds > 50;
+
+        my @clients = map { Zertiban::Client->new($self->port()) } 1 .. 20;
+        my @workers = $self->workers_of(map { $_->{port} } @clients);
+
+        for my $client (@clients) {
+            $client->{worker} = shift @workers;
+
+            if (($missing{$client->{worker}} // 0) > 0) {
+                $missing{$client->{worker}}--;
+                push @chosen, $client;
+
+            } else {
+                $client->leave();
+            }
+        }
+    }
+
+    return @chosen;
 }
 
 
@@ -456,7 +489,9 @@ sub finish {
 END {
     my $status = $?;
 
-    for my $nginx (grep { $_->{pid} } @running) {
+    my @left = @running;
+
+    for my $nginx (grep { $_->{pid} } @left) {
         kill 'TERM', $nginx->{pid};
         wait_until { $nginx->ended() } 5
             or kill 'KILL', $nginx->processes(), $nginx->{pid};

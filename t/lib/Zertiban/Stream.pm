@@ -59,8 +59,13 @@ sub handshake {
 
     $self->{want_write} = 0;
 
+    # one that fails turns the handle into another class, and the loop would
+    # not find it any more
+    unwatch($self->{fh});
+
     if ($self->{fh}->accept_SSL()) {
         $self->{handshake} = 0;
+        $self->arm();
         $self->{server_name} = $self->{fh}->get_servername();
         $self->{on_handshake}->($self) if $self->{on_handshake};
         return 1;

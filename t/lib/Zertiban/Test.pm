@@ -32,7 +32,8 @@ sub count_of {
 }
 
 
-# a curl in the background; its output comes from curl_output($pid)
+# a curl in the background; its output comes from curl_output($pid), after
+# at most so many seconds
 
 my %output;
 
@@ -57,9 +58,9 @@ sub start_curl {
 
 
 sub curl_output {
-    my ($pid) = @_;
+    my ($pid, $seconds) = @_;
 
-    wait_until { waitpid($pid, WNOHANG) != 0 };
+    wait_until { waitpid($pid, WNOHANG) != 0 } $seconds;
 
     my $file = delete $output{$pid};
     local $/;

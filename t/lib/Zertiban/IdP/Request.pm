@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use MIME::Base64 qw(decode_base64);
+use Socket qw(IPPROTO_TCP TCP_INFO);
 
 use Zertiban::Loop qw(now after);
 
@@ -11,7 +12,7 @@ use Zertiban::Loop qw(now after);
 sub new {
     my ($class, %o) = @_;
 
-    my $self = bless { time => now(), %o }, $class;
+    my $self = bless { time => came($o{stream}{fh}), %o }, $class;
 
     my ($authorization) = $self->{message}->header('Authorization');
 
@@ -22,6 +23,17 @@ sub new {
     }
 
     return $self;
+}
+
+
+# when the last bytes came, also if this process was too busy to read them:
+# by tcpi_last_data_recv, in milliseconds
+
+sub came {
+    my ($fh) = @_;
+
+    return now() - unpack('x52 L', getsockopt $fh, IPPROTO_TCP, TCP_INFO)
+                   / 1000;
 }
 
 
