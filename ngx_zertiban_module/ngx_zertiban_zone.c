@@ -120,6 +120,11 @@ ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
     ngx_msec_t timeout, ngx_zertiban_view_t *view)
 {
     if (ngx_zertiban_node_leased(node)) {
+
+        if (ngx_zertiban_before(node->deadline, view->next)) {
+            view->next = node->deadline;
+        }
+
         return;
     }
 
