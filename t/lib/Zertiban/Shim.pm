@@ -1,0 +1,109 @@
+package Zertiban::Shim;
+
+# A library that is preloaded into one nginx: its wall clock can be set off,
+# and one of its processes can be killed or stopped while it holds the mutex
+# of the zone. Zertiban::Nginx->new(env => $shim->env()) puts it to use.
+
+use strict;
+use warnings;
+
+use File::Basename qw(dirname);
+use File::Temp;
+use POSIX qw(SIGKILL SIGSTOP);
+
+my %where = (publish => 1, copy => 2, evict => 3);
+my %signals = (KILL => SIGKILL, STOP => SIGSTOP);
+
+my $library;    # for all shims of a test
+
+
+sub new {
+    my ($class) = @_;
+
+    $library //= compile();
+
+    my $self = bless { control => File::Temp->new() }, $class;
+
+    $self->write(0, 'x256');
+
+    return $self;
+}
+
+
+sub compile {
+    my $dir = File::Temp->newdir('zertiban-XXXXXX', TMPDIR => 1);
+
+    # at -O2 its memcpy() might become a call of memcpy()
+    system('cc', qw(-O1 -fno-builtin -fPIC -shared), '-o', "$dir/shim.so",
+           dirname(__FILE__) . '/shim.c') == 0
+        or die 'cannot compile the shim';
+
+    return $dir;
+}
+
+
+# beside what the environment has already
+
+sub env {
+    my ($self) = @_;
+
+    return {
+        LD_PRELOAD => joined(' ', "$library/shim.so", $ENV{LD_PRELOAD}),
+        ZERTIBAN_SHIM => "$self->{control}",
+        ASAN_OPTIONS => joined(':', $ENV{ASAN_OPTIONS},
+                               'verify_asan_link_order=0'),
+    };
+}
+
+
+sub joined {
+    my ($separator, @values) = @_;
+
+    return join $separator, grep { defined && $_ ne '' } @values;
+}
+
+
+# so many seconds are added to the wall clock, from now on
+
+sub set_clock {
+    my ($self, $seconds) = @_;
+
+    $self->write(0, 'q', $seconds);
+}
+
+
+# The next process that does something with a token that begins with a text
+# is sent a signal, KILL or STOP, in the middle of it: it writes the token into
+# the zone ("publish"), or copies it from there ("copy"), or wipes it to free
+# its memory ("evict"). That is for one process only; hit() tells which.
+
+sub strike {
+    my ($self, $signal, $where, $text) = @_;
+
+    # the place is what arms it
+    $self->write(12, 'L x4 L a*', $signals{$signal}, length $text, $text);
+    $self->write(8, 'L', $where{$where});
+}
+
+
+# the process that was sent the signal, or 0
+
+sub hit {
+    my ($self) = @_;
+
+    sysseek $self->{control}, 16, 0;
+    sysread $self->{control}, my $pid, 4;
+
+    return unpack 'L', $pid;
+}
+
+
+sub write {
+    my ($self, $offset, $template, @values) = @_;
+
+    sysseek $self->{control}, $offset, 0;
+    syswrite $self->{control}, pack $template, @values;
+}
+
+
+1;
