@@ -31,6 +31,7 @@ struct ngx_zertiban_client_s {
 
     ngx_peer_connection_t         peer;
     ngx_buf_t                    *request;
+    ngx_str_t                     secrets[2];     /* that it holds */
     ngx_zertiban_response_t      *response;
     ngx_msec_t                    sent;
 
@@ -104,8 +105,10 @@ ngx_zertiban_client_create(ngx_zertiban_client_conf_t *conf, ngx_str_t *id,
         goto failed;
     }
 
+    cl->secrets[0] = *secret;
+
     cl->request = ngx_zertiban_request_create(pool, conf->endpoint, id, secret,
-                                              scope);
+                                              scope, &cl->secrets[1]);
     if (cl->request == NULL) {
         goto failed;
     }
@@ -598,7 +601,8 @@ ngx_zertiban_client_answer(ngx_zertiban_client_t *cl)
     ngx_memzero(&verdict, sizeof(ngx_zertiban_verdict_t));
 
     ngx_zertiban_token_parse(rp->status.code, rp->body,
-                             rp->body_last - rp->body, &verdict);
+                             rp->body_last - rp->body, cl->secrets, 2,
+                             &verdict);
 
     /* it is obeyed on 429 and 503 */
 

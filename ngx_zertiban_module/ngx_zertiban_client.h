@@ -45,7 +45,8 @@ typedef void (*ngx_zertiban_client_pt)(void *data,
 /*
  * Makes a client for one exchange with the token endpoint, on the event loop
  * of this worker; it owns all its memory.  It ends within conf->timeout, ms,
- * after ngx_zertiban_client_start(), which may call "handler" itself.  No timer
+ * after ngx_zertiban_client_start(), which may call "handler" itself.  "secret"
+ * stays what and where it is until then.  No timer
  * of it holds a worker that is shutting down.
  *
  * What nginx would log on the way is kept, and its last line becomes the

@@ -19,16 +19,18 @@ static u_char *ngx_zertiban_form_encode(u_char *p, ngx_str_t *value);
 ngx_buf_t *
 ngx_zertiban_request_create(ngx_pool_t *pool,
     ngx_zertiban_endpoint_t *endpoint, ngx_str_t *id, ngx_str_t *secret,
-    ngx_str_t *scope)
+    ngx_str_t *scope, ngx_str_t *sent)
 {
     size_t      len;
     ngx_buf_t  *b;
     ngx_str_t   basic, body;
 
-    static char  format[] =
+    static char  first[] =
         "POST %V HTTP/1.1" CRLF
         "Host: %V" CRLF
-        "Authorization: Basic %V" CRLF
+        "Authorization: Basic ";
+
+    static char  rest[] = CRLF
         "Content-Type: application/x-www-form-urlencoded" CRLF
         "Accept: application/json" CRLF
         "Content-Length: %uz" CRLF
@@ -43,15 +45,20 @@ ngx_zertiban_request_create(ngx_pool_t *pool,
         return NULL;
     }
 
-    len = sizeof(format) + endpoint->uri.len + endpoint->host_header.len
-          + basic.len + NGX_SIZE_T_LEN + body.len;
+    len = sizeof(first) + endpoint->uri.len + endpoint->host_header.len
+          + basic.len + sizeof(rest) + NGX_SIZE_T_LEN + body.len;
 
     b = ngx_create_temp_buf(pool, len);
 
     if (b) {
-        b->last = ngx_slprintf(b->last, b->end, format, &endpoint->uri,
-                               &endpoint->host_header, &basic, body.len,
-                               &body);
+        b->last = ngx_slprintf(b->last, b->end, first, &endpoint->uri,
+                               &endpoint->host_header);
+
+        sent->len = basic.len;
+        sent->data = b->last;
+
+        b->last = ngx_cpymem(b->last, basic.data, basic.len);
+        b->last = ngx_slprintf(b->last, b->end, rest, body.len, &body);
     }
 
     ngx_explicit_memzero(basic.data, basic.len);

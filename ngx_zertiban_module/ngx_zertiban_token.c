@@ -14,8 +14,11 @@
 static void ngx_zertiban_token_success(cJSON *json, u_char *body,
     ngx_zertiban_verdict_t *verdict);
 static void ngx_zertiban_token_failure(ngx_zertiban_verdict_t *verdict);
-static void ngx_zertiban_token_code(cJSON *json,
-    ngx_zertiban_verdict_t *verdict);
+static void ngx_zertiban_token_code(cJSON *json, ngx_str_t *secrets,
+    ngx_uint_t n, ngx_zertiban_verdict_t *verdict);
+static ngx_uint_t ngx_zertiban_token_repeats(cJSON *json, ngx_str_t *code,
+    ngx_str_t *secrets, ngx_uint_t n);
+static ngx_uint_t ngx_zertiban_token_contains(ngx_str_t *s, ngx_str_t *part);
 static ngx_int_t ngx_zertiban_token_access_token(cJSON *json, u_char *body,
     ngx_zertiban_verdict_t *verdict);
 static ngx_uint_t ngx_zertiban_token_b64(u_char *p, size_t len);
@@ -28,7 +31,7 @@ static time_t ngx_zertiban_token_numeric(u_char *p);
 
 void
 ngx_zertiban_token_parse(ngx_uint_t status, u_char *body, size_t len,
-    ngx_zertiban_verdict_t *verdict)
+    ngx_str_t *secrets, ngx_uint_t n, ngx_zertiban_verdict_t *verdict)
 {
     cJSON  *json, *token;
 
@@ -38,7 +41,7 @@ ngx_zertiban_token_parse(ngx_uint_t status, u_char *body, size_t len,
 
     json = cJSON_ParseWithLengthOpts((char *) body, len + 1, NULL, 1);
 
-    ngx_zertiban_token_code(json, verdict);
+    ngx_zertiban_token_code(json, secrets, n, verdict);
 
     if (status != 200) {
         ngx_zertiban_token_failure(verdict);
@@ -117,10 +120,12 @@ ngx_zertiban_token_failure(ngx_zertiban_verdict_t *verdict)
 
 
 static void
-ngx_zertiban_token_code(cJSON *json, ngx_zertiban_verdict_t *verdict)
+ngx_zertiban_token_code(cJSON *json, ngx_str_t *secrets, ngx_uint_t n,
+    ngx_zertiban_verdict_t *verdict)
 {
-    u_char  ch, *p;
-    cJSON  *error;
+    u_char      ch, *p;
+    cJSON      *error;
+    ngx_str_t   code;
 
     verdict->code.len = 0;
     verdict->code.data = verdict->code_data;
@@ -131,7 +136,15 @@ ngx_zertiban_token_code(cJSON *json, ngx_zertiban_verdict_t *verdict)
         return;
     }
 
-    for (p = (u_char *) error->valuestring; *p; p++) {
+    code.data = (u_char *) error->valuestring;
+    code.len = ngx_strlen(code.data);
+
+    if (ngx_zertiban_token_repeats(json, &code, secrets, n)) {
+        ngx_str_set(&verdict->code, "not shown, it repeats a secret");
+        return;
+    }
+
+    for (p = code.data; *p; p++) {
 
         if (verdict->code.len == NGX_ZERTIBAN_REASON_MAX) {
             break;
@@ -145,6 +158,42 @@ ngx_zertiban_token_code(cJSON *json, ngx_zertiban_verdict_t *verdict)
 
         verdict->code.data[verdict->code.len++] = ch;
     }
+}
+
+
+static ngx_uint_t
+ngx_zertiban_token_repeats(cJSON *json, ngx_str_t *code, ngx_str_t *secrets,
+    ngx_uint_t n)
+{
+    cJSON       *token;
+    ngx_str_t    value;
+    ngx_uint_t   i;
+
+    for (i = 0; i < n; i++) {
+        if (ngx_zertiban_token_contains(code, &secrets[i])) {
+            return 1;
+        }
+    }
+
+    token = cJSON_GetObjectItemCaseSensitive(json, "access_token");
+
+    if (!cJSON_IsString(token)) {
+        return 0;
+    }
+
+    value.data = (u_char *) token->valuestring;
+    value.len = ngx_strlen(value.data);
+
+    return value.len && ngx_zertiban_token_contains(code, &value);
+}
+
+
+static ngx_uint_t
+ngx_zertiban_token_contains(ngx_str_t *s, ngx_str_t *part)
+{
+    return s->len >= part->len
+           && ngx_strlcasestrn(s->data, s->data + s->len, part->data,
+                               part->len - 1);
 }
 
 

@@ -42,11 +42,12 @@ typedef struct {
  * Judges an answer of the token endpoint by its status and body: RFC 6749,
  * sections 5.1 and 5.2.  body[len] must be writable.  The token is decoded in
  * place: verdict->token points into "body".  verdict->retry_after is left
- * alone.
+ * alone.  An "error" that repeats the token, or one of "n" secrets, which are
+ * not empty, is not shown.
  */
 
 void ngx_zertiban_token_parse(ngx_uint_t status, u_char *body, size_t len,
-    ngx_zertiban_verdict_t *verdict);
+    ngx_str_t *secrets, ngx_uint_t n, ngx_zertiban_verdict_t *verdict);
 
 
 #define ngx_zertiban_verdict_set(v, e, text)                                  \
