@@ -18,12 +18,22 @@ typedef struct ngx_zertiban_hold_s  ngx_zertiban_hold_t;
 
 /* one pass of a request through the gate; of r->pool */
 
-typedef struct {
+typedef struct ngx_zertiban_ctx_s  ngx_zertiban_ctx_t;
+
+struct ngx_zertiban_ctx_s {
+    ngx_http_request_t               *request;
+    ngx_zertiban_ctx_t               *prev;           /* of any request that
+                                                         shares r->variables */
     ngx_zertiban_credential_t        *credential;
     ngx_str_t                         tenant;
 
     ngx_int_t                       (*create_request)(ngx_http_request_t *r);
-    ngx_http_client_body_handler_pt   post_handler;   /* behind the body */
+    ngx_int_t                       (*reinit_request)(ngx_http_request_t *r);
+    ngx_int_t                       (*process_header)(ngx_http_request_t *r);
+    ngx_http_event_handler_pt         post_handler;   /* where it goes on */
+    ngx_http_event_handler_pt         again;          /* with a token */
+
+    ngx_atomic_uint_t                 generation;     /* of the token sent */
 
     ngx_zertiban_hold_t              *hold;
     ngx_msec_t                        wait_time;      /* ms */
@@ -31,7 +41,10 @@ typedef struct {
 
     unsigned                          waited:1;
     unsigned                          upstream:1;     /* one was created */
-} ngx_zertiban_ctx_t;
+    unsigned                          built:1;        /* its request, too */
+    unsigned                          replayed:1;
+    unsigned                          hinted:1;       /* a 103 was sent */
+};
 
 
 extern ngx_module_t  ngx_zertiban_module;

@@ -43,6 +43,20 @@
 #endif
 
 
+#ifdef NGX_HTTP_UPSTREAM_EARLY_HINTS
+
+/* since 1.29.0 a 103 may have gone to the client */
+
+#define ngx_zertiban_early_hints(rc)                                          \
+    ((rc) == NGX_HTTP_UPSTREAM_EARLY_HINTS)
+
+#else
+
+#define ngx_zertiban_early_hints(rc)       0
+
+#endif
+
+
 #if (nginx_version >= 1027002)
 
 /* since 1.27.2 the caller says whether trailers are to be kept */

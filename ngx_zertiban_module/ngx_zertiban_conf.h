@@ -31,6 +31,8 @@ typedef struct {
     ngx_int_t                      authorization_index;
     ngx_int_t                      tenant_index;
 
+    ngx_int_t                      ctx_index;   /* of a slot for the passes */
+
     unsigned                       gated:1;     /* some location is */
 } ngx_zertiban_main_conf_t;
 
@@ -45,6 +47,7 @@ typedef struct {
     ngx_str_t                      scope;
 
     ngx_msec_t                     refresh_before;
+    ngx_flag_t                     replay;
 
     ngx_zertiban_client_conf_t     client;
 

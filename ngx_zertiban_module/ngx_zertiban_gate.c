@@ -31,16 +31,19 @@ typedef struct {
 } ngx_zertiban_error_t;
 
 
+static void ngx_zertiban_gate_set_ctx(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx);
 static ngx_zertiban_error_e ngx_zertiban_gate_values(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
 static ngx_zertiban_error_e ngx_zertiban_gate_credential(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx, ngx_zertiban_loc_conf_t *zlcf);
 static ngx_int_t ngx_zertiban_gate_pass(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
-static void ngx_zertiban_gate_body_handler(ngx_http_request_t *r);
+static void ngx_zertiban_gate_again(ngx_http_request_t *r);
 static ngx_int_t ngx_zertiban_gate_wait(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
 static void ngx_zertiban_gate_event_handler(ngx_event_t *ev);
+static void ngx_zertiban_gate_cancel(ngx_event_t *ev);
 static void ngx_zertiban_gate_resume(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_zertiban_gate_no_token(ngx_http_request_t *r,
@@ -106,7 +109,7 @@ ngx_zertiban_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_http_set_ctx(r, ctx, ngx_zertiban_module);
+    ngx_zertiban_gate_set_ctx(r, ctx);
 
     error = ngx_zertiban_gate_values(r, ctx);
 
@@ -206,14 +209,16 @@ ngx_zertiban_gate_pass(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    return ngx_zertiban_inject(r, ctx, ngx_zertiban_gate_body_handler);
+    ctx->again = ngx_zertiban_gate_again;
+
+    return ngx_zertiban_inject(r, ctx);
 }
 
 
-/* the token that was valid when the body began to come may have expired */
+/* behind the body or the cache the token may have gone; for a replay it has */
 
 static void
-ngx_zertiban_gate_body_handler(ngx_http_request_t *r)
+ngx_zertiban_gate_again(ngx_http_request_t *r)
 {
     ngx_int_t            rc;
     ngx_zertiban_ctx_t  *ctx;
@@ -304,6 +309,14 @@ ngx_zertiban_gate_event_handler(ngx_event_t *ev)
 
     ngx_zertiban_waiters_leave(&hold->waiter);
 
+    if (ngx_http_get_module_ctx(r, ngx_zertiban_module) != ctx) {
+
+        /* the client has left, and the request is in its post_action */
+
+        ngx_zertiban_gate_cancel(ev);
+        return;
+    }
+
     if (ev->timedout) {
         rc = NGX_ABORT;
 
@@ -316,13 +329,7 @@ ngx_zertiban_gate_event_handler(ngx_event_t *ev)
         }
     }
 
-    if (ev->timer_set) {
-        ngx_del_timer(ev);
-    }
-
-    if (ev->posted) {
-        ngx_delete_posted_event(ev);
-    }
+    ngx_zertiban_gate_cancel(ev);
 
     ctx->wait_time += ngx_current_msec - hold->start;
 
@@ -337,6 +344,19 @@ ngx_zertiban_gate_event_handler(ngx_event_t *ev)
 
 
 static void
+ngx_zertiban_gate_cancel(ngx_event_t *ev)
+{
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    if (ev->posted) {
+        ngx_delete_posted_event(ev);
+    }
+}
+
+
+static void
 ngx_zertiban_gate_resume(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     ngx_int_t rc)
 {
@@ -346,10 +366,7 @@ ngx_zertiban_gate_resume(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     }
 
     if (ctx->post_handler) {
-
-        /* the body is there, and so is the upstream */
-
-        ctx->post_handler(r);
+        ngx_zertiban_inject_resume(r, ctx);
         return;
     }
 
@@ -397,12 +414,6 @@ ngx_zertiban_gate_refuse(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     ngx_int_t  status;
 
     ctx->error = error;
-
-    /* so that the variables tell it after a redirect */
-
-    if (ngx_zertiban_gate_hold(r, ctx) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
 
     status = ngx_zertiban_errors[error].status;
 
@@ -527,17 +538,7 @@ ngx_zertiban_gate_cleanup(void *data)
 {
     ngx_zertiban_hold_t *hold = data;
 
-    ngx_event_t  *ev;
-
-    ev = &hold->waiter.event;
-
-    if (ev->timer_set) {
-        ngx_del_timer(ev);
-    }
-
-    if (ev->posted) {
-        ngx_delete_posted_event(ev);
-    }
+    ngx_zertiban_gate_cancel(&hold->waiter.event);
 
     ngx_zertiban_waiters_leave(&hold->waiter);
 
@@ -547,12 +548,35 @@ ngx_zertiban_gate_cleanup(void *data)
 }
 
 
+/*
+ * A redirect zeroes r->ctx, but leaves the variables: a slot among them, which
+ * has no name that a configuration could use, leads to all passes.
+ */
+
+static void
+ngx_zertiban_gate_set_ctx(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
+{
+    ngx_http_variable_value_t  *v;
+    ngx_zertiban_main_conf_t   *zmcf;
+
+    ngx_http_set_ctx(r, ctx, ngx_zertiban_module);
+
+    zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
+
+    v = &r->variables[zmcf->ctx_index];
+
+    ctx->request = r;
+    ctx->prev = (ngx_zertiban_ctx_t *) v->data;
+
+    v->data = (u_char *) ctx;
+}
+
+
 ngx_zertiban_ctx_t *
 ngx_zertiban_get_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t   *cln;
-    ngx_zertiban_ctx_t   *ctx;
-    ngx_zertiban_hold_t  *hold;
+    ngx_zertiban_ctx_t        *ctx;
+    ngx_zertiban_main_conf_t  *zmcf;
 
     ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
 
@@ -560,23 +584,26 @@ ngx_zertiban_get_ctx(ngx_http_request_t *r)
         return ctx;
     }
 
-    /*
-     * a redirect or a filter finalization has zeroed r->ctx,
-     * as in ngx_http_realip_get_module_ctx()
-     */
+    zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
 
-    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+    ctx = (ngx_zertiban_ctx_t *) r->variables[zmcf->ctx_index].data;
 
-        if (cln->handler == ngx_zertiban_gate_cleanup) {
-            hold = cln->data;
-
-            if (hold->request == r) {
-                return hold->ctx;
-            }
-        }
+    while (ctx && ctx->request != r) {
+        ctx = ctx->prev;
     }
 
-    return NULL;
+    return ctx;
+}
+
+
+ngx_msec_t
+ngx_zertiban_wait_time(ngx_zertiban_ctx_t *ctx)
+{
+    if (ctx->hold && ctx->hold->waiter.credential) {
+        return ctx->wait_time + ngx_current_msec - ctx->hold->start;
+    }
+
+    return ctx->wait_time;
 }
 
 

@@ -22,6 +22,10 @@ ngx_int_t ngx_zertiban_handler(ngx_http_request_t *r);
 
 ngx_zertiban_ctx_t *ngx_zertiban_get_ctx(ngx_http_request_t *r);
 
+/* ms, also while the request still waits */
+
+ngx_msec_t ngx_zertiban_wait_time(ngx_zertiban_ctx_t *ctx);
+
 /* as in $zertiban_error, a static string */
 
 ngx_str_t *ngx_zertiban_error_name(ngx_zertiban_error_e error);

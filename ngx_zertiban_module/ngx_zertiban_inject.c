@@ -21,11 +21,13 @@
 #include "ngx_zertiban_inject.h"
 #include "ngx_zertiban_headers.h"
 #include "ngx_zertiban_keeper.h"
+#include "ngx_zertiban_replay.h"
 
 
 static ngx_int_t ngx_zertiban_inject_hook(ngx_http_request_t *r,
-    ngx_zertiban_ctx_t *ctx, ngx_uint_t immediate,
-    ngx_http_client_body_handler_pt body_handler);
+    ngx_zertiban_ctx_t *ctx, ngx_uint_t immediate);
+static void ngx_zertiban_inject_run(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx, ngx_http_event_handler_pt handler);
 static void ngx_zertiban_upstream_created(ngx_http_request_t *r, ngx_int_t rc);
 static ngx_int_t ngx_zertiban_create_request(ngx_http_request_t *r);
 static void ngx_zertiban_inject_check(ngx_http_request_t *r,
@@ -38,8 +40,7 @@ static ngx_http_upstream_t  ngx_zertiban_sentinel;
 
 
 ngx_int_t
-ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
-    ngx_http_client_body_handler_pt body_handler)
+ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
     ngx_int_t                 rc;
     ngx_uint_t                immediate;
@@ -76,6 +77,9 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
     r->upstream = &ngx_zertiban_sentinel;
 
+    ctx->upstream = 0;
+    ctx->built = 0;
+
 #if (NGX_HTTP_CACHE)
 
     /* it is of an upstream that was, and not to be freed with the sentinel */
@@ -107,13 +111,15 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
         return rc;
     }
 
-    return ngx_zertiban_inject_hook(r, ctx, immediate, body_handler);
+    ngx_zertiban_replay_watch(r, ctx);
+
+    return ngx_zertiban_inject_hook(r, ctx, immediate);
 }
 
 
 static ngx_int_t
 ngx_zertiban_inject_hook(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
-    ngx_uint_t immediate, ngx_http_client_body_handler_pt body_handler)
+    ngx_uint_t immediate)
 {
     ngx_http_upstream_t  *u;
 
@@ -125,14 +131,60 @@ ngx_zertiban_inject_hook(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     /* ngx_http_upstream_finalize_request() has set ngx_http_block_reading() */
 
     if (immediate || r->read_event_handler == ngx_http_block_reading) {
-        ngx_http_upstream_init(r);
+        ngx_zertiban_inject_run(r, ctx, ngx_http_upstream_init);
         return NGX_DONE;
     }
 
     ctx->post_handler = r->request_body->post_handler;
-    r->request_body->post_handler = body_handler;
+    r->request_body->post_handler = ctx->again;
 
     return NGX_DONE;
+}
+
+
+void
+ngx_zertiban_inject_resume(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
+{
+    ngx_http_event_handler_pt  handler;
+
+    handler = ctx->post_handler;
+    ctx->post_handler = NULL;
+
+    /* the upstream may end the request, which is looked at afterwards */
+
+    r->main->count++;
+
+    ngx_zertiban_inject_run(r, ctx, handler);
+
+    ngx_http_finalize_request(r, NGX_DONE);
+}
+
+
+/*
+ * ngx_http_upstream_init_request() waits for a cache lock or a cache file in
+ * r->write_event_handler.  The token may expire or be dropped meanwhile, and
+ * create_request() cannot wait for another one.
+ */
+
+static void
+ngx_zertiban_inject_run(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
+    ngx_http_event_handler_pt handler)
+{
+    handler(r);
+
+#if (NGX_HTTP_CACHE)
+
+    if (ctx->built
+        || r->cache == NULL
+        || !(r->cache->waiting || r->cache->reading))
+    {
+        return;
+    }
+
+    ctx->post_handler = r->write_event_handler;
+    r->write_event_handler = ctx->again;
+
+#endif
 }
 
 
@@ -174,12 +226,14 @@ ngx_zertiban_create_request(ngx_http_request_t *r)
 
     if (ngx_zertiban_keeper_token(ctx->credential) != NGX_OK) {
 
-        /* it was there, but the request had to wait for a cache lock */
+        /* it was there in this turn of the event loop */
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the token expired before the request was built");
+                      "the token has gone before the request was built");
         return NGX_ERROR;
     }
+
+    ctx->built = 1;
 
     /* these variables are cached: the client's values are what they show */
 
@@ -192,6 +246,7 @@ ngx_zertiban_create_request(ngx_http_request_t *r)
     }
 
     value = &ctx->credential->view.value;
+    ctx->generation = ctx->credential->view.generation;
 
     if (ngx_zertiban_headers_inject(r, &headers, value, &ctx->tenant)
         != NGX_OK)

@@ -16,15 +16,21 @@
  * that it makes carries the token of ctx->credential, valid at that moment,
  * and ctx->tenant.  "ctx" is the request's.
  *
- * If the request body is still to come, "body_handler" is called when it is
- * there, and ctx->post_handler is to be called then, with a valid token at
- * hand.
+ * If the request has to wait, for its body or for the response cache,
+ * ctx->again is called when that is over, with ctx->post_handler set, and
+ * ngx_zertiban_inject_resume() is to be called when there is a token.  For a
+ * replay ctx->again is called with no ctx->post_handler, and the request is to
+ * come here again.
  *
  * Returns what a content handler does.
  */
 
-ngx_int_t ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
-    ngx_http_client_body_handler_pt body_handler);
+ngx_int_t ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx);
+
+/* "r" may be gone when it returns */
+
+void ngx_zertiban_inject_resume(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx);
 
 
 #endif /* _NGX_ZERTIBAN_INJECT_H_INCLUDED_ */

@@ -36,6 +36,18 @@ void ngx_zertiban_keeper_stop(ngx_zertiban_credentials_t *credentials);
 
 ngx_int_t ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential);
 
+/*
+ * Drops the token of "generation", which the API has not accepted, if it is
+ * still the current one.
+ *
+ * Returns NGX_OK, and ngx_zertiban_keeper_token() says what there is instead;
+ * NGX_DECLINED if the token is too young, and stays.
+ */
+
+#define ngx_zertiban_keeper_drop(c, generation)                               \
+    ngx_zertiban_zone_drop(ngx_zertiban_credential_zone(c), (c)->key,         \
+                           generation)
+
 /* what has variables is kept fresh if it was used since it changed last */
 
 #define ngx_zertiban_keeper_used(c)  (c)->used = 1

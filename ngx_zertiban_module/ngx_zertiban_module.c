@@ -118,6 +118,13 @@ static ngx_command_t  ngx_zertiban_commands[] = {
       offsetof(ngx_zertiban_loc_conf_t, client.timeout),
       &ngx_zertiban_conf_timeout_post },
 
+    { ngx_string("zertiban_replay"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_zertiban_loc_conf_t, replay),
+      NULL },
+
     { ngx_string("zertiban_ssl_verify"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
       ngx_conf_set_flag_slot,
@@ -282,6 +289,7 @@ ngx_zertiban_create_loc_conf(ngx_conf_t *cf)
     conf->client_secret = NGX_CONF_UNSET_PTR;
     conf->tenant_id = NGX_CONF_UNSET_PTR;
     conf->refresh_before = NGX_CONF_UNSET_MSEC;
+    conf->replay = NGX_CONF_UNSET;
     conf->client.timeout = NGX_CONF_UNSET_MSEC;
 
     ngx_zertiban_ssl_init_conf(&conf->client.ssl);
@@ -309,6 +317,7 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->tenant_id, prev->tenant_id, NULL);
     ngx_conf_merge_msec_value(conf->refresh_before, prev->refresh_before,
                               60000);
+    ngx_conf_merge_value(conf->replay, prev->replay, 1);
     ngx_conf_merge_msec_value(conf->client.timeout, prev->client.timeout,
                               10000);
 

@@ -39,6 +39,7 @@ typedef struct {
     u_char                     *value;          /* "Bearer <token>" */
     size_t                      len;
     size_t                      size;
+    ngx_msec_t                  obtained;
     ngx_msec_t                  usable;         /* until then */
     ngx_msec_t                  refresh;        /* from then on */
 

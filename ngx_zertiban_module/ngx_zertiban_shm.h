@@ -19,7 +19,7 @@
  */
 
 #ifndef NGX_ZERTIBAN_ZONE_LAYOUT
-#define NGX_ZERTIBAN_ZONE_LAYOUT  2
+#define NGX_ZERTIBAN_ZONE_LAYOUT  3
 #endif
 
 

@@ -18,6 +18,8 @@ static ngx_int_t ngx_zertiban_variable_tenant_id(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_zertiban_variable_wait_time(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_zertiban_variable_none(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static void ngx_zertiban_variable_set(ngx_http_variable_value_t *v,
     u_char *data, size_t len);
 
@@ -40,10 +42,16 @@ static ngx_http_variable_t  ngx_zertiban_variables[] = {
 };
 
 
+/* not a name that "$" could be followed by */
+
+static ngx_str_t  ngx_zertiban_slot = ngx_string("zertiban passes");
+
+
 ngx_int_t
 ngx_zertiban_variables_add(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var, *v;
+    ngx_http_variable_t       *var, *v;
+    ngx_zertiban_main_conf_t  *zmcf;
 
     for (v = ngx_zertiban_variables; v->name.len; v++) {
         var = ngx_http_add_variable(cf, &v->name, v->flags);
@@ -55,7 +63,18 @@ ngx_zertiban_variables_add(ngx_conf_t *cf)
         var->data = v->data;
     }
 
-    return NGX_OK;
+    var = ngx_http_add_variable(cf, &ngx_zertiban_slot, 0);
+    if (var == NULL) {
+        return NGX_ERROR;
+    }
+
+    var->get_handler = ngx_zertiban_variable_none;
+
+    zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
+
+    zmcf->ctx_index = ngx_http_get_variable_index(cf, &ngx_zertiban_slot);
+
+    return (zmcf->ctx_index == NGX_ERROR) ? NGX_ERROR : NGX_OK;
 }
 
 
@@ -73,6 +92,9 @@ ngx_zertiban_variable_cache(ngx_http_request_t *r,
 
     } else if (ctx->error) {
         ngx_str_set(&state, "error");
+
+    } else if (ctx->replayed) {
+        ngx_str_set(&state, "replay");
 
     } else if (ctx->waited) {
         ngx_str_set(&state, "wait");
@@ -143,12 +165,22 @@ ngx_zertiban_variable_wait_time(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    msec = ctx->wait_time;
+    msec = ngx_zertiban_wait_time(ctx);
 
     ngx_zertiban_variable_set(v, p,
                               ngx_sprintf(p, "%T.%03M", (time_t) msec / 1000,
                                           msec % 1000)
                               - p);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_zertiban_variable_none(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    v->not_found = 1;
 
     return NGX_OK;
 }

@@ -13,6 +13,7 @@
 
 #define NGX_ZERTIBAN_MARGIN     2000    /* ms before expiry, not used */
 #define NGX_ZERTIBAN_SPACING    1000    /* ms between exchanges, at least */
+#define NGX_ZERTIBAN_YOUNG      10000   /* ms, a token is not dropped */
 #define NGX_ZERTIBAN_SLACK      500     /* ms after which a lease is void */
 #define NGX_ZERTIBAN_LOOK       1000    /* ms, while others are at it */
 #define NGX_ZERTIBAN_LOOK_FULL  10000   /* ms, while there is no room */
@@ -230,6 +231,8 @@ ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, u_char *key,
 
         node->len = len;
 
+        node->obtained = ngx_current_msec;
+
         ngx_zertiban_zone_set_life(node, life);
 
         outcome->failures = node->failures;
@@ -312,6 +315,38 @@ ngx_zertiban_zone_end(ngx_zertiban_node_t *node)
 {
     node->lease = 0;
     node->ended++;
+}
+
+
+ngx_int_t
+ngx_zertiban_zone_drop(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_atomic_uint_t generation)
+{
+    ngx_int_t             rc;
+    ngx_zertiban_node_t  *node;
+
+    rc = NGX_OK;
+
+    ngx_zertiban_shm_lock(zone);
+
+    node = ngx_zertiban_node_find(zone, key);
+
+    if (node && node->generation == generation) {
+
+        if (ngx_zertiban_before(ngx_current_msec,
+                                node->obtained + NGX_ZERTIBAN_YOUNG))
+        {
+            rc = NGX_DECLINED;
+
+        } else {
+            node->generation = 0;
+            ngx_explicit_memzero(node->value, node->len);
+        }
+    }
+
+    ngx_zertiban_shm_unlock(zone);
+
+    return rc;
 }
 
 

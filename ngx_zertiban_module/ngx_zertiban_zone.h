@@ -96,6 +96,14 @@ void ngx_zertiban_zone_release(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_uint_t lease);
 
 /*
+ * Drops the token of "generation" if it is the current one.  Returns NGX_OK, or
+ * NGX_DECLINED if that was obtained in the last 10 s: nothing was changed.
+ */
+
+ngx_int_t ngx_zertiban_zone_drop(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_atomic_uint_t generation);
+
+/*
  * Returns 1 while those who wait for the credential have nothing to do but
  * wait: there is no token, and its exchange is in flight in a live process.
  */

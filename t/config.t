@@ -312,6 +312,7 @@ my %values = (
     zertiban_client_secret_file     => secret('s3cret'),
     zertiban_scope                  => 'openid',
     zertiban_refresh_before         => '30s',
+    zertiban_replay                 => 'off',
     zertiban_timeout                => '5s',
     zertiban_ssl_verify             => 'on',
     zertiban_ssl_verify_depth       => '2',
@@ -342,6 +343,7 @@ for my $name (grep { $_ ne 'zertiban' } sort keys %values) {
 
 my @bad_values = (
     [zertiban                   => 'maybe'],
+    [zertiban_replay            => 'maybe'],
     [zertiban_timeout           => 'soon'],
     [zertiban_timeout           => '0'],
     [zertiban_refresh_before    => '-1s'],
