@@ -1,6 +1,7 @@
 package Zertiban::API;
 
 # A recording upstream: HTTP/1.1 with keep-alive, bodies and Upgrade.
+# on_head($stream, $message) comes as soon as the head of a request is there.
 
 use strict;
 use warnings;
@@ -89,7 +90,10 @@ sub received {
         my $message = $stream->{message} //= Zertiban::Message->new();
         my $complete = $message->feed(\$stream->{in});
 
-        $self->{heads}++ if $message->{head} && !$message->{counted}++;
+        if ($message->{head} && !$message->{counted}++) {
+            $self->{heads}++;
+            $self->{on_head}->($stream, $message) if $self->{on_head};
+        }
 
         return if !$complete;
 

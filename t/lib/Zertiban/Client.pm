@@ -64,7 +64,7 @@ sub received {
         push @leaks, secrets_in($message->{head} . $message->{body});
 
         $message->{time} = now();
-        $self->{raw} = $message->{status} == 101;
+        $self->{raw} = ($message->{status} // 0) == 101;
 
         last if $self->{raw} || $stream->{in} eq '';
     }

@@ -7,7 +7,9 @@ use warnings;
 
 use IO::Socket::IP;
 
+use Zertiban::Client;
 use Zertiban::Loop;
+use Zertiban::Secrets;
 use Zertiban::Stream;
 
 my ($DATA, $HEADERS, $RST_STREAM, $SETTINGS, $PING) = (0, 1, 3, 4, 6);
@@ -39,10 +41,11 @@ sub frame {
 }
 
 
-# returns the number of the stream; with data that is not all of its body
+# returns the number of the stream; with data that is not all of its body, and
+# with more fields, "name: value"
 
 sub get {
-    my ($self, $path, $data) = @_;
+    my ($self, $path, $data, @fields) = @_;
 
     my $id = $self->{next};
     $self->{next} += 2;
@@ -51,10 +54,21 @@ sub get {
     # :authority, literal, without indexing, not compressed
     $self->frame($HEADERS, $END_HEADERS | (defined $data ? 0 : $END_STREAM),
                  $id,
-                 "\x82\x86" . pack('CC/a CC/a', 4, $path, 1, 'localhost'));
+                 "\x82\x86" . pack('CC/a CC/a', 4, $path, 1, 'localhost')
+                 . join '', map { pack 'xC/aC/a', /^(\S+): (.*)/ }
+                            map { s/^\S+/\L$&/r } @fields);
     $self->frame($DATA, 0, $id, $data) if defined $data;
 
     return $id;
+}
+
+
+# the end of such a body
+
+sub end {
+    my ($self, $id) = @_;
+
+    $self->frame($DATA, $END_STREAM, $id, '');
 }
 
 
@@ -91,6 +105,9 @@ sub received {
         $self->frame($SETTINGS, $ACK, 0, '')
             if $type == $SETTINGS && !($flags & $ACK);
         $self->{pong} = 1 if $type == $PING && $flags & $ACK;
+
+        push @Zertiban::Client::leaks, secrets_in($payload)
+            if $type == $DATA;
 
         next if $type != $HEADERS;
 
