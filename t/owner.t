@@ -151,7 +151,7 @@ my $t = start(<<'EOF' . location('resolve', '$arg_client', '%%NAMED%%')
 EOF
     . location('shake', '$arg_client', '%%SILENT%%')
     . location('read', '$arg_client', '%%HALF%%')
-    . location('stop', '$arg_client', '%%HALF%%', 'zertiban_timeout 1s;'),
+    . location('stop', '$arg_client', '%%HALF%%', 'zertiban_timeout 2s;'),
     values => {
         ZONE => '', DNS => $dns->address(), HALF => $idp{read}->url(),
         NAMED => $idp{resolve}->url(host => 'idp.test'),
@@ -231,7 +231,7 @@ is(count_of(map { $_->response()->{status} } @others), '504: 6',
    'a worker is stopped: requests of others wait for zertiban_timeout');
 
 $idp->answer();
-wait_until { now() > $held->{time} + 1.6 };
+wait_until { now() > $held->{time} + 2.6 };
 
 ask($path, @later);
 
@@ -404,13 +404,13 @@ $idp = Zertiban::IdP->new(expires_in => 3);
 $idp->hold();
 
 $t = start(location('static', 'static', '%%IDP%%',
-                    'zertiban_timeout 1600ms;'),
+                    'zertiban_timeout 3600ms;'),
            values => { ZONE => '', IDP => $idp->url() });
 
 for my $case (
-    ['the first exchange', 2],
-    ['a refresh', 2],
-    ['a refresh, and nobody can see that it is dead', 2.6],
+    ['the first exchange', 4],
+    ['a refresh', 4],
+    ['a refresh, and nobody can see that it is dead', 4.6],
 ) {
     my ($what, $seconds) = @$case;
 
@@ -418,17 +418,18 @@ for my $case (
     my $before = $idp->count();
     my ($owner) = $t->workers_of($held->{stream}{peer_port});
 
-    # until its parent has waited for it, a process can be sent signals
+    # the next refresh is held again
+    $idp->answer(undef, sub { return });
 
-    kill 'STOP', $t->{pid} if $seconds > 2;
+    # until its parent has waited for it, a process can be sent signals
+    if ($seconds > 4) {
+        $idp->{expires_in} = 300;
+        kill 'STOP', $t->{pid};
+    }
 
     my $killed = now();
 
     $t->kill_worker($owner);
-
-    # the next refresh is held again
-    $idp->answer(undef, sub { return });
-    $idp->{expires_in} = 300 if $seconds > 2;
 
     ok($idp->wait_for($before + 1), "a worker dies in $what");
 
