@@ -280,6 +280,7 @@ sub find_workers {
     my ($self) = @_;
 
     my (%ports, %workers);
+    local $_;
 
     open my $fh, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!";
 
@@ -478,7 +479,7 @@ sub finish {
     is(join('', @wrong), '', 'no alert, no crash');
 
     my @leaks = secrets_in($output . join '', map { $self->read_file($_) }
-                           map { s/.*\///r }
+                           map { 'logs/' . s/.*\///r }
                            glob "$self->{dir}/logs/access*");
 
     is("@leaks", '', 'no token and no secret in a log');
