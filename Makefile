@@ -7,6 +7,16 @@
 #   make test    installs what is missing, builds, runs the tests
 #   make clean   removes build/
 #
+# The proofs, each of which installs what it lacks as well:
+#
+#   make asan      the tests, with module and nginx under sanitizers
+#   make valgrind  some of them under valgrind
+#   make lint      static analysis, and the style of the sources
+#   make fuzz      each parser with random input for FUZZ_SECONDS
+#   make interop   tokens from identity providers that others wrote
+#   make matrix    the tests with nginx of several Debian releases
+#   make bench     what a request costs, beside other ways to do the same
+#
 # For another nginx than the installed one name its sources and its binary:
 # make NGINX_SRC=../nginx-1.30.4 NGINX=../nginx-1.30.4/objs/nginx
 
@@ -33,6 +43,9 @@ export NGINX_SRC NGINX_CONF_FLAGS CC_OPT LD_OPT
 export TEST_NGINX_BINARY    := $(nginx)
 export TEST_NGINX_SERVROOT  := $(build)/servroot
 export TEST_ZERTIBAN_MODULE := $(module)
+
+# each is a program: t/asan/run, ...
+proofs       := asan valgrind lint fuzz interop matrix bench
 
 # once packages are installed, nginx has to be looked for again
 again        = $(MAKE) --no-print-directory
@@ -74,9 +87,18 @@ test:
 run-test:
 	prove -I t/lib $(PROVE_FLAGS) $(TESTS)
 
+$(proofs):
+	@t/tools/install-packages build demo test $@
+	@$(again) all
+	@$(again) run-$@
+
+$(proofs:%=run-%):
+	@t/$(@:run-%=%)/run
+
 clean:
 	rm -rf build
 
 force:
 
-.PHONY: all deps demo serve run-demo run-serve test run-test clean force
+.PHONY: all deps demo serve run-demo run-serve test run-test clean force \
+    $(proofs) $(proofs:%=run-%)
