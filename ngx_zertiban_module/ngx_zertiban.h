@@ -13,7 +13,7 @@
 #include "ngx_zertiban_conf.h"
 
 
-typedef struct ngx_zertiban_hold_s  ngx_zertiban_hold_t;
+typedef struct ngx_zertiban_wait_s  ngx_zertiban_wait_t;
 
 
 /* one pass of a request through the gate; of r->pool */
@@ -35,10 +35,11 @@ struct ngx_zertiban_ctx_s {
 
     ngx_atomic_uint_t                 generation;     /* of the token sent */
 
-    ngx_zertiban_hold_t              *hold;
+    ngx_zertiban_wait_t              *wait;
     ngx_msec_t                        wait_time;      /* ms */
     ngx_zertiban_error_e              error;
 
+    unsigned                          held:1;         /* the credential */
     unsigned                          waited:1;
     unsigned                          upstream:1;     /* one was created */
     unsigned                          built:1;        /* its request, too */

@@ -154,9 +154,9 @@ ngx_zertiban_conf_client_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char       *rv, *err;
     ngx_str_t  *value;
 
-    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+    rv = ngx_zertiban_value_slot(cf, cmd, conf);
 
-    if (rv != NGX_CONF_OK || zlcf->client_id->lengths) {
+    if (rv != NGX_CONF_OK || !ngx_zertiban_value_literal(zlcf->client_id)) {
         return rv;
     }
 
@@ -192,9 +192,9 @@ ngx_zertiban_conf_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+    rv = ngx_zertiban_value_slot(cf, cmd, conf);
 
-    if (rv != NGX_CONF_OK || zlcf->client_secret->lengths) {
+    if (rv != NGX_CONF_OK || !ngx_zertiban_value_literal(zlcf->client_secret)) {
         return rv;
     }
 
@@ -216,8 +216,8 @@ ngx_zertiban_conf_secret_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_zertiban_loc_conf_t *zlcf = conf;
 
-    ngx_str_t                 *value;
-    ngx_http_complex_value_t  *cv;
+    ngx_str_t             *value;
+    ngx_zertiban_value_t  *secret;
 
     value = cf->args->elts;
 
@@ -234,18 +234,19 @@ ngx_zertiban_conf_secret_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     /* not compiled: a "$" in the file is a part of the secret */
 
-    cv = ngx_pcalloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (cv == NULL) {
+    secret = ngx_pcalloc(cf->pool, sizeof(ngx_zertiban_value_t));
+    if (secret == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_zertiban_secret_read(cf, &value[0], &value[1], &cv->value)
+    if (ngx_zertiban_secret_read(cf, &value[0], &value[1],
+                                 &secret->complex.value)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    zlcf->client_secret = cv;
+    zlcf->client_secret = secret;
     zlcf->secret_file = 1;
 
     return NGX_CONF_OK;
@@ -260,9 +261,9 @@ ngx_zertiban_conf_tenant(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char       *rv;
     ngx_str_t  *value;
 
-    rv = ngx_http_set_complex_value_slot(cf, cmd, conf);
+    rv = ngx_zertiban_value_slot(cf, cmd, conf);
 
-    if (rv != NGX_CONF_OK || zlcf->tenant_id->lengths) {
+    if (rv != NGX_CONF_OK || !ngx_zertiban_value_literal(zlcf->tenant_id)) {
         return rv;
     }
 

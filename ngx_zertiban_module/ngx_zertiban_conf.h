@@ -10,6 +10,7 @@
 
 #include "ngx_zertiban_compat.h"
 #include "ngx_zertiban_credential.h"
+#include "ngx_zertiban_value.h"
 
 
 /* where a directive stands, for what is found out when all are known */
@@ -41,9 +42,9 @@ typedef struct {
     ngx_flag_t                     enable;
     ngx_zertiban_place_t           place;       /* of "zertiban on" */
 
-    ngx_http_complex_value_t      *client_id;
-    ngx_http_complex_value_t      *client_secret;
-    ngx_http_complex_value_t      *tenant_id;
+    ngx_zertiban_value_t          *client_id;
+    ngx_zertiban_value_t          *client_secret;
+    ngx_zertiban_value_t          *tenant_id;
     ngx_str_t                      scope;
 
     ngx_msec_t                     refresh_before;

@@ -15,9 +15,6 @@
 #define NGX_ZERTIBAN_FULL         10000   /* ms */
 
 
-static ngx_zertiban_credential_t *ngx_zertiban_credential_lookup(
-    ngx_zertiban_credentials_t *credentials, uint32_t hash,
-    ngx_zertiban_identity_t *identity);
 static void ngx_zertiban_credential_rbtree_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 static ngx_zertiban_credential_t *ngx_zertiban_credential_alloc(
@@ -56,26 +53,54 @@ ngx_zertiban_credentials_create(ngx_conf_t *cf)
 
 
 ngx_zertiban_credential_t *
-ngx_zertiban_credential_get(ngx_zertiban_credentials_t *credentials,
-    ngx_pool_t *pool, ngx_zertiban_identity_t *identity,
-    ngx_zertiban_client_conf_t *client, ngx_msec_t refresh_before)
+ngx_zertiban_credential_find(ngx_zertiban_credentials_t *credentials,
+    ngx_zertiban_identity_t *identity)
 {
     uint32_t                    hash;
+    ngx_int_t                   rc;
+    ngx_rbtree_node_t          *node, *sentinel;
     ngx_zertiban_credential_t  *credential;
 
     hash = ngx_zertiban_identity_hash(identity);
 
-    credential = ngx_zertiban_credential_lookup(credentials, hash, identity);
+    node = credentials->rbtree.root;
+    sentinel = credentials->rbtree.sentinel;
 
-    if (credential) {
+    while (node != sentinel) {
 
-        if (!credential->pinned) {
-            ngx_queue_remove(&credential->queue);
-            ngx_queue_insert_head(&credentials->dynamic, &credential->queue);
+        if (hash != node->key) {
+            node = (hash < node->key) ? node->left : node->right;
+            continue;
         }
 
-        return credential;
+        credential = (ngx_zertiban_credential_t *) node;
+
+        rc = ngx_zertiban_identity_cmp(identity, &credential->identity);
+
+        if (rc == 0) {
+
+            if (!credential->pinned) {
+                ngx_queue_remove(&credential->queue);
+                ngx_queue_insert_head(&credentials->dynamic,
+                                      &credential->queue);
+            }
+
+            return credential;
+        }
+
+        node = (rc < 0) ? node->left : node->right;
     }
+
+    return NULL;
+}
+
+
+ngx_zertiban_credential_t *
+ngx_zertiban_credential_create(ngx_zertiban_credentials_t *credentials,
+    ngx_pool_t *pool, ngx_zertiban_identity_t *identity,
+    ngx_zertiban_client_conf_t *client, ngx_msec_t refresh_before)
+{
+    ngx_zertiban_credential_t  *credential;
 
     if (pool) {
         credential = ngx_pcalloc(pool, sizeof(ngx_zertiban_credential_t));
@@ -108,7 +133,7 @@ ngx_zertiban_credential_get(ngx_zertiban_credentials_t *credentials,
 
     ngx_queue_init(&credential->waiters);
 
-    credential->rbnode.key = hash;
+    credential->rbnode.key = ngx_zertiban_identity_hash(identity);
     ngx_rbtree_insert(&credentials->rbtree, &credential->rbnode);
 
     if (pool) {
@@ -122,39 +147,6 @@ ngx_zertiban_credential_get(ngx_zertiban_credentials_t *credentials,
     }
 
     return credential;
-}
-
-
-static ngx_zertiban_credential_t *
-ngx_zertiban_credential_lookup(ngx_zertiban_credentials_t *credentials,
-    uint32_t hash, ngx_zertiban_identity_t *identity)
-{
-    ngx_int_t                   rc;
-    ngx_rbtree_node_t          *node, *sentinel;
-    ngx_zertiban_credential_t  *credential;
-
-    node = credentials->rbtree.root;
-    sentinel = credentials->rbtree.sentinel;
-
-    while (node != sentinel) {
-
-        if (hash != node->key) {
-            node = (hash < node->key) ? node->left : node->right;
-            continue;
-        }
-
-        credential = (ngx_zertiban_credential_t *) node;
-
-        rc = ngx_zertiban_identity_cmp(identity, &credential->identity);
-
-        if (rc == 0) {
-            return credential;
-        }
-
-        node = (rc < 0) ? node->left : node->right;
-    }
-
-    return NULL;
 }
 
 
@@ -201,7 +193,7 @@ ngx_zertiban_credential_alloc(ngx_zertiban_identity_t *identity)
     ngx_zertiban_credential_t  *credential;
 
     size = sizeof(ngx_zertiban_credential_t) + identity->id.len
-           + identity->secret.len + identity->scope.len;
+           + identity->secret.len;
 
     credential = ngx_calloc(size, ngx_cycle->log);
     if (credential == NULL) {
@@ -210,7 +202,7 @@ ngx_zertiban_credential_alloc(ngx_zertiban_identity_t *identity)
 
     p = (u_char *) credential + sizeof(ngx_zertiban_credential_t);
 
-    /* the URL is the configuration's */
+    /* the URL and the scope are the configuration's */
 
     credential->identity = *identity;
 
@@ -218,10 +210,7 @@ ngx_zertiban_credential_alloc(ngx_zertiban_identity_t *identity)
     p = ngx_cpymem(p, identity->id.data, identity->id.len);
 
     credential->identity.secret.data = p;
-    p = ngx_cpymem(p, identity->secret.data, identity->secret.len);
-
-    credential->identity.scope.data = p;
-    ngx_memcpy(p, identity->scope.data, identity->scope.len);
+    ngx_memcpy(p, identity->secret.data, identity->secret.len);
 
     return credential;
 }

@@ -64,16 +64,22 @@ typedef struct {
 
 ngx_zertiban_credentials_t *ngx_zertiban_credentials_create(ngx_conf_t *cf);
 
+/* NULL if this worker does not know it */
+
+ngx_zertiban_credential_t *ngx_zertiban_credential_find(
+    ngx_zertiban_credentials_t *credentials,
+    ngx_zertiban_identity_t *identity);
+
 /*
- * Finds or makes a credential, of which there is no token yet.  With "pool" it
- * lives as long as that and uses the strings of "identity" in place: for those
- * that the configuration names.  Without, the strings are copied, and it may be
- * gone when the event loop runs, unless it is held.
+ * Makes a credential that is not there, without a token.  With "pool" it lives
+ * as long as that and uses the strings of "identity" in place: for those that
+ * the configuration names.  Without, the id and the secret are copied, and it
+ * may be gone when the event loop runs, unless it is held.
  *
  * Returns NULL if there is no memory.
  */
 
-ngx_zertiban_credential_t *ngx_zertiban_credential_get(
+ngx_zertiban_credential_t *ngx_zertiban_credential_create(
     ngx_zertiban_credentials_t *credentials, ngx_pool_t *pool,
     ngx_zertiban_identity_t *identity, ngx_zertiban_client_conf_t *client,
     ngx_msec_t refresh_before);

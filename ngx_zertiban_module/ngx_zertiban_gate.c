@@ -14,13 +14,12 @@
 #include "ngx_zertiban_waiters.h"
 
 
-/* what has to be undone if the request ends before its time */
+/* a place among the waiters, from the first time on that a request waits */
 
-struct ngx_zertiban_hold_s {
+struct ngx_zertiban_wait_s {
     ngx_zertiban_waiter_t        waiter;
     ngx_http_request_t          *request;
     ngx_zertiban_ctx_t          *ctx;
-    ngx_zertiban_credential_t   *credential;
     ngx_msec_t                   start;
 };
 
@@ -56,7 +55,10 @@ static ngx_table_elt_t *ngx_zertiban_gate_header_out(ngx_http_request_t *r,
     ngx_str_t *key);
 static ngx_int_t ngx_zertiban_gate_hold(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
-static void ngx_zertiban_gate_cleanup(void *data);
+static void ngx_zertiban_gate_release(void *data);
+static ngx_int_t ngx_zertiban_gate_add_wait(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx);
+static void ngx_zertiban_gate_remove_wait(void *data);
 
 
 static ngx_str_t  ngx_zertiban_retry_after_key = ngx_string("Retry-After");
@@ -147,13 +149,15 @@ ngx_zertiban_gate_values(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 
     zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
 
-    if (ngx_http_complex_value(r, zlcf->tenant_id, &ctx->tenant) != NGX_OK) {
+    if (ngx_zertiban_value_get(r, zlcf->tenant_id, &ctx->tenant) != NGX_OK) {
         return NGX_ZERTIBAN_BAD_TENANT;
     }
 
     /* a literal one was checked with the configuration */
 
-    if (zlcf->tenant_id->lengths && !ngx_zertiban_tenant_valid(&ctx->tenant)) {
+    if (!ngx_zertiban_value_literal(zlcf->tenant_id)
+        && !ngx_zertiban_tenant_valid(&ctx->tenant))
+    {
         ctx->tenant.len = 0;
         return NGX_ZERTIBAN_BAD_TENANT;
     }
@@ -179,11 +183,18 @@ ngx_zertiban_gate_credential(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     identity.url = zlcf->client.endpoint->url;
     identity.scope = zlcf->scope;
 
-    if (ngx_http_complex_value(r, zlcf->client_id, &identity.id) != NGX_OK
-        || ngx_http_complex_value(r, zlcf->client_secret, &identity.secret)
+    if (ngx_zertiban_value_get(r, zlcf->client_id, &identity.id) != NGX_OK
+        || ngx_zertiban_value_get(r, zlcf->client_secret, &identity.secret)
            != NGX_OK)
     {
         return NGX_ZERTIBAN_BAD_CREDENTIAL;
+    }
+
+    ctx->credential = ngx_zertiban_credential_find(zmcf->credentials,
+                                                   &identity);
+
+    if (ctx->credential) {
+        return NGX_ZERTIBAN_OK;
     }
 
     if (ngx_zertiban_client_id_check(&identity.id)
@@ -192,9 +203,9 @@ ngx_zertiban_gate_credential(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
         return NGX_ZERTIBAN_BAD_CREDENTIAL;
     }
 
-    ctx->credential = ngx_zertiban_credential_get(zmcf->credentials, NULL,
-                                                  &identity, &zlcf->client,
-                                                  zlcf->refresh_before);
+    ctx->credential = ngx_zertiban_credential_create(zmcf->credentials, NULL,
+                                                     &identity, &zlcf->client,
+                                                     zlcf->refresh_before);
 
     return ctx->credential ? NGX_ZERTIBAN_OK : NGX_ZERTIBAN_ZONE_FULL;
 }
@@ -244,12 +255,12 @@ static ngx_int_t
 ngx_zertiban_gate_wait(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
     ngx_event_t              *rev;
-    ngx_zertiban_hold_t      *hold;
+    ngx_zertiban_wait_t      *wait;
     ngx_zertiban_loc_conf_t  *zlcf;
 
     zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
 
-    if (ngx_zertiban_gate_hold(r, ctx) != NGX_OK) {
+    if (ngx_zertiban_gate_add_wait(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -274,15 +285,15 @@ ngx_zertiban_gate_wait(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 
     ctx->waited = 1;
 
-    hold = ctx->hold;
-    hold->start = ngx_current_msec;
-    hold->waiter.event.timedout = 0;
+    wait = ctx->wait;
+    wait->start = ngx_current_msec;
+    wait->waiter.event.timedout = 0;
 
-    ngx_zertiban_waiters_join(ctx->credential, &hold->waiter);
+    ngx_zertiban_waiters_join(ctx->credential, &wait->waiter);
 
     /* not cancelable: it keeps a worker process that is shutting down */
 
-    ngx_add_timer(&hold->waiter.event, zlcf->client.timeout);
+    ngx_add_timer(&wait->waiter.event, zlcf->client.timeout);
 
     return NGX_OK;
 }
@@ -295,11 +306,11 @@ ngx_zertiban_gate_event_handler(ngx_event_t *ev)
     ngx_connection_t     *c;
     ngx_http_request_t   *r;
     ngx_zertiban_ctx_t   *ctx;
-    ngx_zertiban_hold_t  *hold;
+    ngx_zertiban_wait_t  *wait;
 
-    hold = ev->data;
-    ctx = hold->ctx;
-    r = hold->request;
+    wait = ev->data;
+    ctx = wait->ctx;
+    r = wait->request;
     c = r->connection;
 
     ngx_http_set_log_request(c->log, r);
@@ -307,7 +318,7 @@ ngx_zertiban_gate_event_handler(ngx_event_t *ev)
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, c->log, 0,
                    "zertiban wait handler, timed out: %d", ev->timedout);
 
-    ngx_zertiban_waiters_leave(&hold->waiter);
+    ngx_zertiban_waiters_leave(&wait->waiter);
 
     if (ngx_http_get_module_ctx(r, ngx_zertiban_module) != ctx) {
 
@@ -324,14 +335,14 @@ ngx_zertiban_gate_event_handler(ngx_event_t *ev)
         rc = ngx_zertiban_keeper_token(ctx->credential);
 
         if (rc == NGX_AGAIN) {
-            ngx_zertiban_waiters_join(ctx->credential, &hold->waiter);
+            ngx_zertiban_waiters_join(ctx->credential, &wait->waiter);
             return;
         }
     }
 
     ngx_zertiban_gate_cancel(ev);
 
-    ctx->wait_time += ngx_current_msec - hold->start;
+    ctx->wait_time += ngx_current_msec - wait->start;
 
     if (r == r->main) {
         r->read_event_handler = ngx_http_block_reading;
@@ -495,56 +506,84 @@ ngx_zertiban_gate_header_out(ngx_http_request_t *r, ngx_str_t *key)
 static ngx_int_t
 ngx_zertiban_gate_hold(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
-    ngx_event_t          *ev;
-    ngx_pool_cleanup_t   *cln;
-    ngx_zertiban_hold_t  *hold;
+    ngx_pool_cleanup_t  *cln;
 
-    if (ctx->hold) {
+    if (ctx->held) {
         return NGX_OK;
     }
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_zertiban_hold_t));
+    cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {
         return NGX_ERROR;
     }
 
-    hold = cln->data;
-    ngx_memzero(hold, sizeof(ngx_zertiban_hold_t));
+    cln->handler = ngx_zertiban_gate_release;
+    cln->data = ctx->credential;
 
-    hold->request = r;
-    hold->ctx = ctx;
-    hold->credential = ctx->credential;
-
-    if (hold->credential) {
-        ngx_zertiban_credential_hold(hold->credential);
-    }
-
-    ev = &hold->waiter.event;
-
-    ev->handler = ngx_zertiban_gate_event_handler;
-    ev->data = hold;
-    ev->log = r->connection->log;
-
-    cln->handler = ngx_zertiban_gate_cleanup;
-
-    ctx->hold = hold;
+    ngx_zertiban_credential_hold(ctx->credential);
+    ctx->held = 1;
 
     return NGX_OK;
 }
 
 
 static void
-ngx_zertiban_gate_cleanup(void *data)
+ngx_zertiban_gate_release(void *data)
 {
-    ngx_zertiban_hold_t *hold = data;
+    ngx_zertiban_credential_t *credential = data;
 
-    ngx_zertiban_gate_cancel(&hold->waiter.event);
+    ngx_zertiban_credential_release(credential);
+}
 
-    ngx_zertiban_waiters_leave(&hold->waiter);
 
-    if (hold->credential) {
-        ngx_zertiban_credential_release(hold->credential);
+static ngx_int_t
+ngx_zertiban_gate_add_wait(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
+{
+    ngx_event_t          *ev;
+    ngx_pool_cleanup_t   *cln;
+    ngx_zertiban_wait_t  *wait;
+
+    if (ctx->wait) {
+        return NGX_OK;
     }
+
+    if (!ctx->credential->pinned && ngx_zertiban_gate_hold(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_zertiban_wait_t));
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    wait = cln->data;
+    ngx_memzero(wait, sizeof(ngx_zertiban_wait_t));
+
+    wait->request = r;
+    wait->ctx = ctx;
+
+    ev = &wait->waiter.event;
+
+    ev->handler = ngx_zertiban_gate_event_handler;
+    ev->data = wait;
+    ev->log = r->connection->log;
+
+    cln->handler = ngx_zertiban_gate_remove_wait;
+
+    ctx->wait = wait;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_zertiban_gate_remove_wait(void *data)
+{
+    ngx_zertiban_wait_t *wait = data;
+
+    ngx_zertiban_gate_cancel(&wait->waiter.event);
+
+    ngx_zertiban_waiters_leave(&wait->waiter);
 }
 
 
@@ -599,8 +638,8 @@ ngx_zertiban_get_ctx(ngx_http_request_t *r)
 ngx_msec_t
 ngx_zertiban_wait_time(ngx_zertiban_ctx_t *ctx)
 {
-    if (ctx->hold && ctx->hold->waiter.credential) {
-        return ctx->wait_time + ngx_current_msec - ctx->hold->start;
+    if (ctx->wait && ctx->wait->waiter.credential) {
+        return ctx->wait_time + ngx_current_msec - ctx->wait->start;
     }
 
     return ctx->wait_time;

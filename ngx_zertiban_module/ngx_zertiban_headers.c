@@ -11,7 +11,9 @@
 
 static ngx_list_part_t *ngx_zertiban_headers_last(ngx_list_part_t *part);
 static ngx_uint_t ngx_zertiban_header_is(ngx_table_elt_t *h, u_char *name);
-static ngx_int_t ngx_zertiban_headers_copy(ngx_http_request_t *r,
+static ngx_list_part_t *ngx_zertiban_headers_replace(ngx_http_request_t *r,
+    ngx_zertiban_headers_t *h);
+static ngx_int_t ngx_zertiban_headers_copy(ngx_list_part_t *part,
     ngx_list_t *list);
 
 
@@ -51,8 +53,6 @@ ngx_int_t
 ngx_zertiban_headers_inject(ngx_http_request_t *r, ngx_zertiban_headers_t *h,
     ngx_str_t *authorization, ngx_str_t *tenant)
 {
-    ngx_list_t  list;
-
     h->replaced = 0;
     h->last = ngx_zertiban_headers_last(&r->headers_in.headers.part);
 
@@ -60,22 +60,11 @@ ngx_zertiban_headers_inject(ngx_http_request_t *r, ngx_zertiban_headers_t *h,
 
         /* the client has sent some of these itself */
 
-        if (ngx_zertiban_headers_copy(r, &list) != NGX_OK) {
+        h->last = ngx_zertiban_headers_replace(r, h);
+
+        if (h->last == NULL) {
             return NGX_ERROR;
         }
-
-        h->list = r->headers_in.headers;
-        h->replaced = 1;
-
-        r->headers_in.headers = list;
-
-        if (list.last == &list.part) {
-            r->headers_in.headers.last = &r->headers_in.headers.part;
-        }
-
-        h->last = r->headers_in.headers.last;
-
-        ngx_zertiban_multi_save(r, h);
     }
 
     h->elts[0] = ngx_zertiban_injected[0];
@@ -162,18 +151,46 @@ ngx_zertiban_header_is(ngx_table_elt_t *h, u_char *name)
 }
 
 
-static ngx_int_t
-ngx_zertiban_headers_copy(ngx_http_request_t *r, ngx_list_t *list)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h, *header;
+/* puts a list without them in the place of the client's */
 
-    if (ngx_list_init(list, r->pool, 20, sizeof(ngx_table_elt_t)) != NGX_OK) {
-        return NGX_ERROR;
+static ngx_list_part_t *
+ngx_zertiban_headers_replace(ngx_http_request_t *r, ngx_zertiban_headers_t *h)
+{
+    ngx_list_t  *list;
+
+    list = ngx_list_create(r->pool, 20, sizeof(ngx_table_elt_t));
+    if (list == NULL) {
+        return NULL;
     }
 
-    for (part = &r->headers_in.headers.part; part; part = part->next) {
+    if (ngx_zertiban_headers_copy(&r->headers_in.headers.part, list)
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    h->list = r->headers_in.headers;
+    h->replaced = 1;
+
+    ngx_zertiban_multi_save(r, h);
+
+    r->headers_in.headers = *list;
+
+    if (list->last == &list->part) {
+        r->headers_in.headers.last = &r->headers_in.headers.part;
+    }
+
+    return r->headers_in.headers.last;
+}
+
+
+static ngx_int_t
+ngx_zertiban_headers_copy(ngx_list_part_t *part, ngx_list_t *list)
+{
+    ngx_uint_t        i;
+    ngx_table_elt_t  *h, *header;
+
+    for ( /* void */ ; part; part = part->next) {
 
         header = part->elts;
 

@@ -11,19 +11,12 @@
 #include <openssl/evp.h>
 
 
+/* what differs between most of them, and is no secret */
+
 uint32_t
 ngx_zertiban_identity_hash(ngx_zertiban_identity_t *identity)
 {
-    uint32_t    hash;
-    ngx_str_t  *s;
-
-    hash = 0;
-
-    for (s = &identity->url; s <= &identity->scope; s++) {
-        hash = hash * 31 + ngx_murmur_hash2(s->data, s->len);
-    }
-
-    return hash;
+    return ngx_murmur_hash2(identity->id.data, identity->id.len);
 }
 
 
@@ -36,9 +29,19 @@ ngx_zertiban_identity_cmp(ngx_zertiban_identity_t *one,
 
     s2 = &two->url;
 
-    for (s1 = &one->url; s1 <= &one->scope; s1++, s2++) {
+    for (s1 = &one->url; s1 <= &one->secret; s1++, s2++) {
 
-        rc = ngx_memn2cmp(s1->data, s2->data, s1->len, s2->len);
+        /* a location's URL and scope are its credentials' own, mostly */
+
+        if (s1->len != s2->len) {
+            return (s1->len < s2->len) ? -1 : 1;
+        }
+
+        if (s1->data == s2->data) {
+            continue;
+        }
+
+        rc = ngx_memcmp(s1->data, s2->data, s1->len);
 
         if (rc) {
             return rc;
@@ -67,7 +70,7 @@ ngx_zertiban_identity_key(ngx_zertiban_identity_t *identity, u_char *key)
         goto done;
     }
 
-    for (s = &identity->url; s <= &identity->scope; s++) {
+    for (s = &identity->url; s <= &identity->secret; s++) {
 
         /* with the lengths no two identities are the same bytes */
 

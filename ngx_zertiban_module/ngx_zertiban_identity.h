@@ -18,10 +18,10 @@
 /* ngx_zertiban_identity_..() go from the first member to the last one */
 
 typedef struct {
-    ngx_str_t    url;
+    ngx_str_t    url;                           /* of the configuration */
+    ngx_str_t    scope;                         /* as well */
     ngx_str_t    id;
     ngx_str_t    secret;
-    ngx_str_t    scope;
 } ngx_zertiban_identity_t;
 
 

@@ -478,20 +478,28 @@ ngx_zertiban_merge_credential(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
     ngx_zertiban_identity_t    identity;
     ngx_zertiban_main_conf_t  *zmcf;
 
-    if (conf->client_id->lengths || conf->client_secret->lengths) {
+    if (!ngx_zertiban_value_literal(conf->client_id)
+        || !ngx_zertiban_value_literal(conf->client_secret))
+    {
         return NGX_CONF_OK;
     }
 
     identity.url = conf->client.endpoint->url;
-    identity.id = conf->client_id->value;
-    identity.secret = conf->client_secret->value;
+    identity.id = conf->client_id->complex.value;
+    identity.secret = conf->client_secret->complex.value;
     identity.scope = conf->scope;
 
     zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
 
-    conf->credential = ngx_zertiban_credential_get(zmcf->credentials, cf->pool,
-                                                   &identity, &conf->client,
-                                                   conf->refresh_before);
+    conf->credential = ngx_zertiban_credential_find(zmcf->credentials,
+                                                    &identity);
+
+    if (conf->credential == NULL) {
+        conf->credential = ngx_zertiban_credential_create(zmcf->credentials,
+                                                          cf->pool, &identity,
+                                                          &conf->client,
+                                                          conf->refresh_before);
+    }
 
     return conf->credential ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
