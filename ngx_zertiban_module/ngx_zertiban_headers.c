@@ -10,7 +10,7 @@
 
 
 static ngx_list_part_t *ngx_zertiban_headers_last(ngx_list_part_t *part);
-static ngx_uint_t ngx_zertiban_header_is(ngx_table_elt_t *h, u_char *name);
+static ngx_uint_t ngx_zertiban_header_tenant(ngx_table_elt_t *h);
 static ngx_list_part_t *ngx_zertiban_headers_replace(ngx_http_request_t *r,
     ngx_zertiban_headers_t *h);
 static ngx_int_t ngx_zertiban_headers_copy(ngx_list_part_t *part,
@@ -24,9 +24,11 @@ static ngx_table_elt_t  ngx_zertiban_injected[2];
 
 #define ngx_zertiban_header_reserved(h)                                       \
     (((h)->key.len == sizeof("authorization") - 1                             \
-      && ngx_zertiban_header_is(h, (u_char *) "authorization"))               \
+      && ngx_memcmp((h)->lowcase_key, "authorization",                        \
+                    sizeof("authorization") - 1)                              \
+         == 0)                                                                \
      || ((h)->key.len == sizeof("x-tenant-id") - 1                            \
-         && ngx_zertiban_header_is(h, (u_char *) "x-tenant-id")))
+         && ngx_zertiban_header_tenant(h)))
 
 
 void
@@ -127,16 +129,18 @@ ngx_zertiban_headers_last(ngx_list_part_t *part)
 }
 
 
+/* CGI makes the same variable of "-" and "_" */
+
 static ngx_uint_t
-ngx_zertiban_header_is(ngx_table_elt_t *h, u_char *name)
+ngx_zertiban_header_tenant(ngx_table_elt_t *h)
 {
     u_char  ch;
     size_t  i;
 
-    for (i = 0; i < h->key.len; i++) {
-        ch = h->lowcase_key[i];
+    static u_char  name[] = "x-tenant-id";
 
-        /* CGI makes the same variable of both */
+    for (i = 0; i < sizeof(name) - 1; i++) {
+        ch = h->lowcase_key[i];
 
         if (ch == '_') {
             ch = '-';
