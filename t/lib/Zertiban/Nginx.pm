@@ -19,6 +19,7 @@ my @running;
 
 
 # new(workers => n, main => '...'); daemon => 'on' is what an upgrade needs;
+# load => [...] are the modules to load, if it is not this one alone;
 # env => { ... } is added to nginx's environment
 
 sub new {
@@ -78,7 +79,7 @@ worker_processes %%WORKERS%%;
 pid %%DIR%%/nginx.pid;
 lock_file %%DIR%%/nginx.lock;
 error_log %%DIR%%/logs/error.log %%LEVEL%%;
-load_module %%MODULE%%;
+%%LOAD%%
 env ASAN_OPTIONS;
 %%MAIN%%
 
@@ -122,9 +123,17 @@ sub value {
     return $self->{workers} if $name eq 'WORKERS';
     return $self->{daemon} if $name eq 'DAEMON';
     return $ENV{TEST_NGINX_LOG_LEVEL} || 'info' if $name eq 'LEVEL';
-    return module() if $name eq 'MODULE';
+    return $self->load() if $name eq 'LOAD';
 
     die "no value for %%$name%%";
+}
+
+
+sub load {
+    my ($self) = @_;
+
+    return join "\n", map { "load_module $_;" }
+                      @{$self->{load} || [module()]};
 }
 
 
