@@ -24,6 +24,7 @@
 #include "ngx_zertiban_replay.h"
 
 
+static ngx_int_t ngx_zertiban_inject_none(ngx_http_request_t *r, ngx_int_t rc);
 static ngx_int_t ngx_zertiban_inject_hook(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx, ngx_uint_t immediate);
 static void ngx_zertiban_inject_run(ngx_http_request_t *r,
@@ -105,6 +106,12 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
         return rc;
     }
 
+    if (r->upstream->create_request == NULL
+        || ngx_http_get_module_ctx(r, ngx_zertiban_module) != ctx)
+    {
+        return ngx_zertiban_inject_none(r, rc);
+    }
+
     r->aio = 0;
 
     if (rc != NGX_DONE) {
@@ -114,6 +121,36 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
     ngx_zertiban_replay_watch(r, ctx);
 
     return ngx_zertiban_inject_hook(r, ctx, immediate);
+}
+
+
+/*
+ * Modules that purge a cache make an upstream to get at it only, and end the
+ * request at once, maybe by a redirect to another location.  What they send,
+ * and the upstream of that location, wait for r->aio.
+ */
+
+static ngx_int_t
+ngx_zertiban_inject_none(ngx_http_request_t *r, ngx_int_t rc)
+{
+    /* a read of a file is something else */
+
+    if (!r->aio || r->main->blocked) {
+        return rc;
+    }
+
+    r->aio = 0;
+
+    if (rc != NGX_DONE) {
+        return rc;
+    }
+
+    if (r->upstream->create_request) {
+        ngx_http_upstream_init(r);
+        return NGX_DONE;
+    }
+
+    return (ngx_http_post_request(r, NULL) == NGX_OK) ? NGX_DONE : NGX_ERROR;
 }
 
 
