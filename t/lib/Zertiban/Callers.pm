@@ -36,7 +36,7 @@ sub config {
 
 
 # new($nginx, idp => ..., api => [servers that the gate leads to],
-# elsewhere => a server that no gate leads to)
+# elsewhere => a server that no gate leads to); http1 => 1 is by HTTP/1.1 only
 
 sub new {
     my ($class, $nginx, %o) = @_;
@@ -48,7 +48,9 @@ sub new {
 # how many they are
 
 sub n {
-    return 2 * @kinds;
+    my ($self) = @_;
+
+    return ($self->{http1} ? 1 : 2) * @kinds;
 }
 
 
@@ -84,31 +86,36 @@ sub call {
     for my $kind (@kinds) {
         my @fields = ($self->fields($kind, $case), @{$o{headers} || []});
 
-        push @calls, [
-            $kind,
-            $nginx->start($method, $uri, %o, headers => \@fields),
-            Zertiban::Test::start_curl('-i', '--no-show-error',
-                '--http2-prior-knowledge', '-X', $method,
-                (map { ('-H', $_) } @fields),
-                defined $o{body} ? ('--data-binary', $o{body}) : (),
-                'http://127.0.0.1:' . $nginx->port('h2') . $uri),
-        ];
+        push @calls, [$kind, $nginx->start($method, $uri, %o,
+                                           headers => \@fields)];
+
+        push @{$calls[-1]}, Zertiban::Test::start_curl('-i',
+            '--no-show-error', '--http2-prior-knowledge', '-X', $method,
+            (map { ('-H', $_) } @fields),
+            defined $o{body} ? ('--data-binary', $o{body}) : (),
+            'http://127.0.0.1:' . $nginx->port('h2') . $uri)
+            if !$self->{http1};
     }
 
     for my $call (@calls) {
         my ($kind, $client, $pid) = @$call;
         my $response = $client->response();
+
+        push @answers, { kind => $kind, map { $_ => $response->{$_} }
+                                        qw(status head body) };
+
+        next if !$pid;
+
         my ($head, $body)
             = split /\r\n\r\n/, Zertiban::Test::curl_output($pid), 2;
 
         push @Zertiban::Client::leaks, secrets_in(join '', grep { defined }
                                                   $head, $body);
 
-        push @answers,
-            { kind => $kind, map { $_ => $response->{$_} }
-                             qw(status head body) },
-            { kind => $kind, head => $head // '', body => $body // '',
-              status => ($head // '') =~ m{^HTTP/2 (\d+)} ? $1 : 0 };
+        push @answers, {
+            kind => $kind, head => $head // '', body => $body // '',
+            status => ($head // '') =~ m{^HTTP/2 (\d+)} ? $1 : 0,
+        };
     }
 
     return @answers;
@@ -151,7 +158,7 @@ sub goes {
 
     $uri .= ($uri =~ /\?/ ? '&' : '?') . 'client=1' if $uri !~ /client=/;
 
-    my $n = n();
+    my $n = $self->n();
     my @answers = $self->call($o{method} // 'GET', $uri, %o);
 
     is(Zertiban::Test::count_of(map { $_->{status} } @answers), "$status: $n",
