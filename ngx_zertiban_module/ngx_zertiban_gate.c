@@ -234,6 +234,13 @@ ngx_zertiban_gate_again(ngx_http_request_t *r)
     ngx_int_t            rc;
     ngx_zertiban_ctx_t  *ctx;
 
+    if (r->aio) {
+
+        /* as in ngx_http_upstream_init_request(): a thread reads the cache */
+
+        return;
+    }
+
     ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
 
     rc = ngx_zertiban_keeper_token(ctx->credential);
