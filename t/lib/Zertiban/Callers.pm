@@ -63,6 +63,26 @@ sub shown {
 }
 
 
+# each [kind, text] is what %%SHOWN%% is
+
+sub shows {
+    my ($self, $name, @shown) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    my %wrong;
+
+    for (@shown) {
+        my ($kind, $text) = @$_;
+
+        $wrong{$kind}++
+            if ($text // '') =~ s/\n\z//r ne $self->shown($kind);
+    }
+
+    is(join(' ', @shown > 0, sort keys %wrong), '1', $name);
+}
+
+
 sub fields {
     my ($self, $kind, $case) = @_;
 
