@@ -112,8 +112,10 @@ for my $order (@orders) {
 
     my $others = '<lua <more >lua >more >js >br';
 
-    is(seen($t, $api, $idp, '/gated'), "200 gate $others", "in the order @$order");
-    is(seen($t, $api, $idp, '/open'), "200 client $others", 'only the gate has the token');
+    is(seen($t, $api, $idp, '/gated'), "200 gate $others",
+       "in the order @$order");
+    is(seen($t, $api, $idp, '/open'), "200 client $others",
+       'only the gate has the token');
     is($t->get('/purging?uri=/gated')->{status}, 200,
        'what is in the cache can be purged');
 
