@@ -62,6 +62,8 @@ typedef struct {
 } ngx_zertiban_credential_t;
 
 
+/* returns NULL if there is no memory */
+
 ngx_zertiban_credentials_t *ngx_zertiban_credentials_create(ngx_conf_t *cf);
 
 /* NULL if this worker does not know it */

@@ -207,7 +207,7 @@ ngx_zertiban_endpoint_set(ngx_pool_t *pool, ngx_url_t *u,
     endpoint->host.data[host.len] = '\0';
     endpoint->host.len = host.len;
 
-    endpoint->loopback = ngx_zertiban_endpoint_loopback(u);
+    endpoint->loopback = ngx_zertiban_endpoint_loopback(u) ? 1 : 0;
 
     if (u->naddrs) {
         endpoint->literal = 1;

@@ -519,7 +519,7 @@ ngx_zertiban_postconfiguration(ngx_conf_t *cf)
 
     if (zmcf->zone_name.data == NULL) {
         ngx_str_set(&zmcf->zone_name, "zertiban");
-        zmcf->zone_size = 1024 * 1024;
+        zmcf->zone_size = 1 << 20;
     }
 
     shm_zone = ngx_zertiban_shm_add(cf, &zmcf->zone_name, zmcf->zone_size,
@@ -579,7 +579,7 @@ ngx_zertiban_variable_index(ngx_cycle_t *cycle, char *name)
         if (v[i].name.len == len
             && ngx_strncmp(v[i].name.data, name, len) == 0)
         {
-            return i;
+            return (ngx_int_t) i;
         }
     }
 

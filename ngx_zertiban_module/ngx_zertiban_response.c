@@ -198,7 +198,7 @@ ngx_zertiban_response_header(ngx_zertiban_response_t *rp)
 
 #define ngx_zertiban_name_is(n)                                               \
     (name.len == sizeof(n) - 1                                                \
-     && ngx_strncasecmp(name.data, (u_char *) n, sizeof(n) - 1) == 0)
+     && ngx_strncasecmp(name.data, (u_char *) (n), sizeof(n) - 1) == 0)
 
     if (ngx_zertiban_name_is("Content-Length")) {
         return ngx_zertiban_response_content_length(rp, &value);
@@ -332,7 +332,7 @@ ngx_zertiban_response_body(ngx_zertiban_response_t *rp, ngx_uint_t eof)
 static ngx_int_t
 ngx_zertiban_response_chunked(ngx_zertiban_response_t *rp)
 {
-    size_t      size;
+    off_t       size;
     ngx_int_t   rc;
     ngx_buf_t  *b;
 
@@ -348,7 +348,7 @@ ngx_zertiban_response_chunked(ngx_zertiban_response_t *rp)
 
             size = ngx_min((off_t) (b->last - b->pos), rp->chunked_ctx.size);
 
-            rp->body_last = ngx_movemem(rp->body_last, b->pos, size);
+            rp->body_last = ngx_movemem(rp->body_last, b->pos, (size_t) size);
 
             b->pos += size;
             rp->chunked_ctx.size -= size;

@@ -47,17 +47,17 @@ ngx_zertiban_response_t *ngx_zertiban_response_create(ngx_pool_t *pool,
     ngx_log_t *log);
 
 /*
- * Goes on with what was added at response->buf.last; "eof" says that nothing
+ * Goes on with what was added at rp->buf.last; "eof" says that nothing
  * will follow.
  *
  * Returns
  *     NGX_OK     the final answer is whole: status.code, body up to body_last,
  *                where a byte more may be written, and retry_after are set
  *     NGX_AGAIN  more is to come, and there is room for it
- *     NGX_ERROR  response->err says why it cannot be an answer
+ *     NGX_ERROR  rp->err says why it cannot be an answer
  */
 
-ngx_int_t ngx_zertiban_response_parse(ngx_zertiban_response_t *response,
+ngx_int_t ngx_zertiban_response_parse(ngx_zertiban_response_t *rp,
     ngx_uint_t eof);
 
 /*

@@ -143,7 +143,7 @@ ngx_zertiban_ssl_ca(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf)
 
         if (ngx_ssl_trusted_certificate(cf, conf->ssl,
                                         &conf->trusted_certificate,
-                                        conf->verify_depth)
+                                        (ngx_int_t) conf->verify_depth)
             != NGX_OK)
         {
             return NGX_ERROR;

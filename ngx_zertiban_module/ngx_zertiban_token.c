@@ -123,8 +123,8 @@ static void
 ngx_zertiban_token_code(cJSON *json, ngx_str_t *secrets, ngx_uint_t n,
     ngx_zertiban_verdict_t *verdict)
 {
-    u_char      ch, *p;
     cJSON      *error;
+    u_char      ch, *p;
     ngx_str_t   code;
 
     verdict->code.len = 0;
@@ -201,9 +201,9 @@ static ngx_int_t
 ngx_zertiban_token_access_token(cJSON *json, u_char *body,
     ngx_zertiban_verdict_t *verdict)
 {
+    cJSON   *token;
     size_t   len;
     u_char  *p;
-    cJSON   *token;
 
     token = cJSON_GetObjectItemCaseSensitive(json, "access_token");
 

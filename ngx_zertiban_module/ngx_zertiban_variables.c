@@ -198,6 +198,6 @@ ngx_zertiban_variable_set(ngx_http_variable_value_t *v, u_char *data,
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
-    v->len = len;
+    v->len = (unsigned) len;
     v->data = data;
 }

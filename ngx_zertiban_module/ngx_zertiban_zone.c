@@ -25,8 +25,8 @@ static void ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node, ngx_msec_t timeout, ngx_zertiban_view_t *view);
 static ngx_int_t ngx_zertiban_zone_copy(ngx_zertiban_node_t *node,
     ngx_zertiban_view_t *view);
-static void ngx_zertiban_zone_end(ngx_zertiban_node_t *node);
 static ngx_uint_t ngx_zertiban_zone_valid(ngx_zertiban_node_t *node);
+static void ngx_zertiban_zone_end(ngx_zertiban_node_t *node);
 static void ngx_zertiban_zone_set_life(ngx_zertiban_node_t *node,
     ngx_zertiban_life_t *life);
 static ngx_msec_t ngx_zertiban_zone_usable(ngx_zertiban_life_t *life);

@@ -40,7 +40,7 @@ typedef struct {
  * All that follows takes the slab pool's mutex itself and never keeps it.
  *
  * Looks the credential "key" up, makes it if it is new, and copies its token
- * to "view".  "*node" is set, for what may be read of it.  "pinned" keeps
+ * to "view".  "*nodep" is set, for what may be read of it.  "pinned" keeps
  * the credential in the zone as long as this configuration is in use.
  *
  * Whoever finds that an exchange is due is given the lease for it: with
@@ -57,7 +57,7 @@ typedef struct {
  */
 
 ngx_int_t ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
-    ngx_zertiban_node_t **node, ngx_uint_t pinned, ngx_msec_t timeout,
+    ngx_zertiban_node_t **nodep, ngx_uint_t pinned, ngx_msec_t timeout,
     ngx_zertiban_view_t *view);
 
 /* whether a token of such a life can be used now */
