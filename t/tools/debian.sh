@@ -1,10 +1,11 @@
-# Debian's archives, as the machine's own apt settings name them.  To be sourced.
+# Debian's archives, as the machine's own apt settings name them; to be sourced.
 
 
 # Prints "LABEL URI SUITE ENTRY" for each archive of Debian, where ENTRY is the
 # file and the line of the settings: "Debian ... bookworm /etc/...:1".
 
 debian_archives() {
+    # shellcheck disable=SC2016
     apt-get indextargets \
         --format '$(LABEL) $(REPO_URI) $(RELEASE) $(SOURCESENTRY)' \
         'Created-By: Packages' 'Origin: Debian' 'Component: main' | sort -u
