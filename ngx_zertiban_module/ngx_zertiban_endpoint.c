@@ -58,11 +58,10 @@ static ngx_int_t
 ngx_zertiban_endpoint_split(ngx_pool_t *pool, ngx_str_t *url,
     ngx_uint_t scheme, ngx_url_t *u, char **err)
 {
-    u_char      ch;
-    size_t      i;
-    ngx_uint_t  authority;
+    u_char  ch;
+    size_t  i, end;
 
-    authority = 1;
+    end = url->len;
 
     for (i = scheme; i < url->len; i++) {
         ch = url->data[i];
@@ -77,11 +76,11 @@ ngx_zertiban_endpoint_split(ngx_pool_t *pool, ngx_str_t *url,
             return NGX_ERROR;
         }
 
-        if (ch == '/' || ch == '?') {
-            authority = 0;
+        if (i < end && (ch == '/' || ch == '?')) {
+            end = i;
         }
 
-        if (!authority) {
+        if (i >= end) {
             continue;
         }
 
@@ -98,10 +97,14 @@ ngx_zertiban_endpoint_split(ngx_pool_t *pool, ngx_str_t *url,
 
     ngx_memzero(u, sizeof(ngx_url_t));
 
-    u->url.len = url->len - scheme;
+    /* ngx_parse_url() does not see a "?" behind an IPv6 address */
+
+    u->uri.len = url->len - end;
+    u->uri.data = url->data + end;
+
+    u->url.len = end - scheme;
     u->url.data = url->data + scheme;
     u->default_port = (scheme == 8) ? 443 : 80;
-    u->uri_part = 1;
     u->no_resolve = 1;
 
     if (ngx_parse_url(pool, u) != NGX_OK) {

@@ -227,6 +227,10 @@ for my $name (sort keys %bad_url) {
 my %good_url = (
     'a URL with a query'            => 'http://127.0.0.1:9/token?a=b&c=d',
     'a URL with an IPv6 address'    => '"http://[::1]:9/token"',
+    'a URL with an IPv6 address and a query'
+                                    => '"http://[::1]:9?a=b/c:d"',
+    'a URL with a query and no path'
+                                    => 'http://127.0.0.1:9?a=b/c:d',
     'a URL with the last port'      => 'http://127.0.0.1:65535/token',
     'an https URL'                  => 'https://127.0.0.1:9/token',
 );
