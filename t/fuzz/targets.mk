@@ -1,0 +1,41 @@
+# The targets: read by make behind the Makefile that nginx's configure has
+# written, for its compiler, its flags, and its objects.
+#
+# FUZZ is this folder, MODULE the sources of the module, OUT where targets go.
+
+rooms   := endpoint headers identity request response secret token
+targets := credential endpoint headers request response retry_after token
+
+sources := $(wildcard $(MODULE)/*.h $(FUZZ)/*.h) $(OBJS)/Makefile
+frame   := $(OUT)/fuzz.o $(OUT)/fuzz_json.o
+libs    := $(shell grep -oE '[[:space:]]-l[a-z0-9_-]+' $(OBJS)/Makefile) -lcjson
+
+compile  = $(CC) -c $(CFLAGS) $(ALL_INCS) -I $(MODULE) -o $@
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+targets: $(targets:%=$(OUT)/%)
+
+$(OUT)/%: $(OUT)/%.o $(frame) $(OUT)/rooms.a $(OUT)/nginx.a
+	$(CC) $(CFLAGS) -fsanitize=fuzzer -Wl,--wrap=ngx_alloc -o $@ $^ $(libs)
+
+$(OUT)/rooms.a: $(rooms:%=$(OUT)/ngx_zertiban_%.o)
+	rm -f $@
+	$(AR) rc $@ $^
+
+# libFuzzer has a main() as well
+
+$(OUT)/nginx.a: $(OBJS)/nginx
+	rm -f $@
+	$(compile).o -Dmain=nginx_main src/core/nginx.c
+	$(AR) rc $@ $@.o \
+	    $$(find $(OBJS) -name '*.o' ! -path $(OBJS)/src/core/nginx.o)
+
+$(OUT)/%.o: $(FUZZ)/%.c $(sources)
+	$(compile) $<
+
+$(OUT)/%.o: $(MODULE)/%.c $(sources)
+	$(compile) $<
+
+.PHONY: targets
