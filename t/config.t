@@ -13,7 +13,7 @@ use File::Temp qw(tempdir);
 use Test::More;
 
 my $nginx  = $ENV{TEST_NGINX_BINARY} // 'nginx';
-my $load   = 'load_module ' . Zertiban::Nginx::module() . ';';
+my $load   = Zertiban::Nginx::load_module();
 my $dir    = tempdir(CLEANUP => 1);
 my $uuid   = '7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11';
 my $files  = 0;

@@ -129,19 +129,36 @@ sub value {
 }
 
 
+# the directives that load what load => [...] names, or the module alone, or
+# another file in its place, as MODULE
+
 sub load {
     my ($self) = @_;
 
-    return join "\n", map { "load_module $_;" }
-                      @{$self->{load} || [module()]};
+    return join "\n", map { load_module($_) }
+                      @{$self->{load} || [$self->{values}{MODULE}]};
 }
 
 
+# empty if it is built in, which an empty TEST_ZERTIBAN_MODULE says
+
 sub module {
     my $path = $ENV{TEST_ZERTIBAN_MODULE}
-               || 'build/ngx_zertiban_module.so';
+               // 'build/ngx_zertiban_module.so';
 
+    return '' if $path eq '';
     return abs_path($path) || die "no module at $path: run make";
+}
+
+
+# the directive that loads it, or the one at another path
+
+sub load_module {
+    my ($path) = @_;
+
+    $path //= module();
+
+    return $path eq '' ? '' : "load_module $path;";
 }
 
 
