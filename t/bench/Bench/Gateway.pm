@@ -23,6 +23,8 @@ our @gateways = (
       modules => [qw(ndk_http_module ngx_http_lua_module)] },
     { name => 'njs',     title => 'njs gateway',
       modules => ['ngx_http_js_module'] },
+    { name => 'jsfixed', title => 'js_set, a fixed token',
+      modules => ['ngx_http_js_module'] },
 );
 
 my %gateways = map { $_->{name} => $_ } @gateways;
@@ -81,7 +83,7 @@ sub backend {
 sub new {
     my ($class, $name, $backend, %o) = @_;
 
-    my $port = Bench::Nginx::free_port();
+    my ($port, $status) = map { Bench::Nginx::free_port() } 1 .. 2;
     my $workers = $o{workers} // 1;
 
     my @modules = ($ENV{TEST_ZERTIBAN_MODULE},
@@ -90,8 +92,10 @@ sub new {
 
     return $class->SUPER::new(
         name => $o{name} // $name, frame => 'nginx', ports => [$port],
-        port => $port, backend => $backend, under => $o{under} || [],
+        port => $port, status => $status, backend => $backend,
+        under => $o{under} || [], cold => $o{cold},
         values => { %{$backend->{values}}, CONF => $name, PORT => $port,
+                    STATUS => $status,
                     MASTER => $workers ? 'on' : 'off',
                     WORKERS => $workers || 1,
                     MODULES => join("\n", map { "load_module $_;" } @modules),
@@ -99,12 +103,15 @@ sub new {
 }
 
 
-# returns as soon as it has the token; dies if the API does not get it
+# returns as soon as it has the token, unless cold => 1; dies if the API does
+# not get it
 
 sub start {
     my ($self) = @_;
 
     $self->SUPER::start();
+
+    return $self if $self->{cold};
 
     my $client = Bench::Client->new($self->{port});
     my $plain = $self->{values}{CONF} eq 'plain';

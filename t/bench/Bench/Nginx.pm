@@ -28,6 +28,7 @@ sub new {
     my $self = bless { under => [], values => {}, %o }, $class;
 
     $self->{dir} = root() . "/$self->{name}";
+    $self->{values}{DIR} = $self->{dir};
 
     remove_tree($self->{dir});
     make_path($self->{dir});

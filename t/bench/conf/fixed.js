@@ -1,0 +1,6 @@
+function authorization() {
+    return 'Bearer %%TOKEN%%';
+}
+
+
+export default { authorization };
