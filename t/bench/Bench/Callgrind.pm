@@ -97,19 +97,16 @@ sub parse {
 
     open my $fh, '<', $file or die "$file: $!\n";
 
-    while (<$fh>) {
-        if (/^fn=\((\d+)\)(?: (.*))?/) {
-            $names{$1} = $2 if defined $2;
-            $function = $names{$1};
+    while (defined(my $line = <$fh>)) {
+        if ($line =~ /^(c?)fn=\((\d+)\)(?: (.*))?/) {
+            $names{$2} = $3 if defined $3;
+            $function = $names{$2} if !$1;
 
-        } elsif (/^cfn=\((\d+)\)(?: (.*))?/) {
-            $names{$1} = $2 if defined $2;
-
-        } elsif (/^calls=/) {
+        } elsif ($line =~ /^calls=/) {
             # the next line is what the called function has cost
             <$fh>;
 
-        } elsif (/^[+*\d-]\S* (\d+)/) {
+        } elsif ($line =~ /^[+*\d-]\S* (\d+)/) {
             $functions{$function} += $1;
             $total += $1;
         }

@@ -25,11 +25,10 @@ sub new {
 
 # what a service in a company's network sends
 
-sub request {
-    my ($uri, $key) = @_;
+sub fields {
+    my ($key) = @_;
 
-    return join "\r\n", "GET $uri HTTP/1.1",
-        'Host: payments.gateway.example',
+    return ('Host: payments.gateway.example',
         'User-Agent: shop-backend/2.14.1 (Java/17.0.9)',
         'Accept: application/json',
         'Accept-Encoding: gzip, deflate',
@@ -38,7 +37,14 @@ sub request {
         "X-Api-Key: $key",
         'X-Request-Id: 2f9d7c1e-6a34-4a0b-9d0e-52c1b7e3a8f4',
         'traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
-        '', '';
+    );
+}
+
+
+sub request {
+    my ($uri, $key) = @_;
+
+    return join "\r\n", "GET $uri HTTP/1.1", fields($key), '', '';
 }
 
 

@@ -64,20 +64,6 @@ sub title {
 }
 
 
-# the API and the token endpoint for one or more gateways
-
-sub backend {
-    my ($class, %o) = @_;
-
-    my ($api, $idp) = map { Bench::Nginx::free_port() } 1 .. 2;
-
-    return Bench::Nginx->new(
-        name => 'backend', frame => 'backend', ports => [$api, $idp],
-        values => { %common, API => $api, IDP => $idp,
-                    %{$o{values} || {}} }, %o{grep { $_ eq 'name' } keys %o});
-}
-
-
 # new('name', $backend, workers => n, or 0 for a single process)
 
 sub new {
