@@ -7,6 +7,8 @@ use warnings;
 
 use parent qw(Bench::Nginx);
 
+use Bench::Values;
+
 
 sub new {
     my ($class, %o) = @_;
@@ -16,7 +18,7 @@ sub new {
     return $class->SUPER::new(
         name => 'backend', frame => 'backend', ports => [$api, $idp],
         under => $o{under} || [],
-        values => { %Bench::Gateway::common, API => $api, IDP => $idp,
+        values => { %values, API => $api, IDP => $idp,
                     %{$o{values} || {}} });
 }
 

@@ -9,6 +9,8 @@ use warnings;
 use IO::Socket::INET;
 use Socket qw(IPPROTO_TCP TCP_NODELAY);
 
+use constant URI => '/pagafactu/v1/flows/0d0c4a3e-9b59-4a7c-8c1a-64f0f9b5a2d7';
+
 
 sub new {
     my ($class, $port) = @_;
@@ -42,16 +44,17 @@ sub fields {
 
 
 sub request {
-    my ($uri, $key) = @_;
+    my ($key, $uri) = @_;
 
-    return join "\r\n", "GET $uri HTTP/1.1", fields($key), '', '';
+    return join "\r\n", 'GET ' . ($uri // URI) . ' HTTP/1.1', fields($key),
+                '', '';
 }
 
 
 sub status {
-    my ($self, $uri, $key) = @_;
+    my ($self, $key, $uri) = @_;
 
-    return $self->send(request($uri, $key));
+    return $self->send(request($key, $uri));
 }
 
 

@@ -13,13 +13,11 @@ use Bench::Backend;
 use Bench::Client;
 use Bench::Crowd;
 use Bench::Gateway;
+use Bench::Values;
 use Zertiban::IdP;
 use Zertiban::Loop qw(now wait_until);
 
 use constant { WORKERS => 4, CLIENTS => 300 };
-
-my $uri = '/pagafactu/v1/flows/0d0c4a3e-9b59-4a7c-8c1a-64f0f9b5a2d7';
-
 
 # measure([names], rounds => n): for each name { exchanges => [n, ...],
 # median => [milliseconds, ...], last => [milliseconds, ...] }, where the times
@@ -60,7 +58,7 @@ sub start {
 
     my $crowd = Bench::Crowd->new($gateway->{port}, CLIENTS);
 
-    $crowd->send(Bench::Client::request($uri, $gateway->{values}{KEY}));
+    $crowd->send(Bench::Client::request($gateway->{values}{KEY}));
 
     wait_until { $idp->count() && writing($gateway) > CLIENTS } 60
         or die "not all clients wait\n";
@@ -68,7 +66,7 @@ sub start {
     my $begin = now();
 
     $idp->release(sub {
-        $idp->issue($_[0], token => $Bench::Gateway::common{TOKEN});
+        $idp->issue($_[0], token => $values{TOKEN});
     });
 
     $crowd->collect(sub { Zertiban::Loop::turn(0) });

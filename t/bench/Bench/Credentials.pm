@@ -9,30 +9,32 @@ use Bench::Backend;
 use Bench::Client;
 use Bench::Gateway;
 use Bench::Instructions;
-
-use constant { KEY => 'key-%06d', STEP => 7919 };
-
-my $uri = '/pagafactu/v1/flows/0d0c4a3e-9b59-4a7c-8c1a-64f0f9b5a2d7';
-
-
-sub request {
-    my ($i) = @_;
-
-    return Bench::Client::request($uri, sprintf KEY, $i);
-}
-
+use Bench::Throughput;
+use Bench::Values;
 
 # instructions of a request, with the requests spread over n credentials
 
 sub instructions {
+    my ($n, %o) = @_;
+
+    return Bench::Instructions::measure("many-$n", %o, options($n))->{total};
+}
+
+
+# the same under full load, for each n
+
+sub throughput {
+    my ($n, %o) = @_;
+
+    return Bench::Throughput::measure([map { "many-$_" } @$n], %o,
+        options => { map { ("many-$_" => { options($_) }) } @$n });
+}
+
+
+sub options {
     my ($n) = @_;
 
-    my $i = 0;
-
-    # a prime as the step, so that each comes once before one comes again
-    return Bench::Instructions::measure('many',
-        request => sub { request($i++ * STEP % $n) }, warm => $n,
-        values => { KEY => sprintf(KEY, 0), ZONE => '64m' })->{total};
+    return (conf => 'many', n => $n, values => { ZONE => '64m' });
 }
 
 
@@ -56,39 +58,41 @@ sub fit {
     my ($token_length, $size) = @_;
 
     my $backend = Bench::Backend->new(
-        values => { TOKEN => Bench::Gateway::token($token_length) })->start();
+        values => { TOKEN => token($token_length) })->start();
 
-    my $gateway = Bench::Gateway->new('many', $backend,
-        values => { KEY => sprintf(KEY, 0), ZONE => $size })->start();
-
-    my $client = Bench::Client->new($gateway->{port});
     my $n = int $size / $token_length;
 
-    ask($client, $_) for 1 .. $n;
+    my $gateway = Bench::Gateway->new('many', $backend, n => $n,
+                                      values => { ZONE => $size })->start();
+
+    my $client = Bench::Client->new($gateway->{port});
+    my @keys = $gateway->keys();
+
+    ask($client, $_) for @keys;
 
     my $before = $backend->exchanges();
-    my $i = $n;
+    my $kept = 0;
 
-    while ($i > 0) {
-        ask($client, $i);
+    for my $key (reverse @keys) {
+        ask($client, $key);
 
         last if $backend->exchanges() > $before;
-        $i--;
+        $kept++;
     }
 
     $gateway->stop();
     $backend->stop();
 
-    die "a zone of $size bytes holds all of $n credentials\n" if $i == 0;
+    die "a zone of $size bytes holds all of $n credentials\n" if $kept == $n;
 
-    return $n - $i;
+    return $kept;
 }
 
 
 sub ask {
-    my ($client, $i) = @_;
+    my ($client, $key) = @_;
 
-    $client->send(request($i)) == 200 or die "an answer is not 200\n";
+    $client->status($key) == 200 or die "an answer is not 200\n";
 }
 
 

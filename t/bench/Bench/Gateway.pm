@@ -18,7 +18,8 @@ our @gateways = (
     { name => 'fixed',   title => 'proxy_set_header, a fixed token' },
     { name => 'map',     title => 'proxy_set_header, a fixed token by a map' },
     { name => 'static',  title => 'ngx_zertiban_module, one credential' },
-    { name => 'dynamic', title => 'ngx_zertiban_module, a credential by a map' },
+    { name => 'dynamic',
+      title => 'ngx_zertiban_module, a credential by a map' },
     { name => 'lua',     title => 'Lua gateway',
       modules => [qw(ndk_http_module ngx_http_lua_module)] },
     { name => 'njs',     title => 'njs gateway',
@@ -29,34 +30,6 @@ our @gateways = (
 
 my %gateways = map { $_->{name} => $_ } @gateways;
 
-our %common = (
-    CLIENT => '3f0c9e0a',
-    SECRET => 'c1b1f7de4a0f4ea6b0f5e0f3f8c2a9d4',
-    TENANT => '7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11',
-    KEY    => '5b9d2f0c7a6e4183b1d0c95e8f7a2b64',
-    TOKEN  => token(1200),
-    ZONE   => '1m',
-    LIFETIME => 86400,
-);
-
-
-# of so many bytes, as a JWT looks like
-
-sub token {
-    my ($length) = @_;
-
-    my $token = 'eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.';
-    my $state = 1;
-
-    while (length $token < $length) {
-        $state = ($state * 1103515245 + 12345) & 0x7fffffff;
-        $token .= ('A' .. 'Z', 'a' .. 'z', 0 .. 9)[($state >> 16) % 62];
-    }
-
-    return substr $token, 0, $length;
-}
-
-
 sub title {
     my ($name) = @_;
 
@@ -64,7 +37,8 @@ sub title {
 }
 
 
-# new('name', $backend, workers => n, or 0 for a single process)
+# new('name', $backend, workers => n, or 0 for a single process, conf => a file
+# of conf if its name is another one, n => how many credentials)
 
 sub new {
     my ($class, $name, $backend, %o) = @_;
@@ -72,20 +46,36 @@ sub new {
     my ($port, $status) = map { Bench::Nginx::free_port() } 1 .. 2;
     my $workers = $o{workers} // 1;
 
+    my $conf = $o{conf} // $name;
+
     my @modules = ($ENV{TEST_ZERTIBAN_MODULE},
                    map { "$modules/$_.so" }
-                   @{$gateways{$name}{modules} || []});
+                   @{$gateways{$conf}{modules} || []});
 
     return $class->SUPER::new(
         name => $o{name} // $name, frame => 'nginx', ports => [$port],
         port => $port, status => $status, backend => $backend,
-        under => $o{under} || [], cold => $o{cold},
-        values => { %{$backend->{values}}, CONF => $name, PORT => $port,
+        under => $o{under} || [], cold => $o{cold}, n => $o{n} // 1,
+        values => { %{$backend->{values}}, CONF => $conf, PORT => $port,
                     STATUS => $status,
                     MASTER => $workers ? 'on' : 'off',
                     WORKERS => $workers || 1,
                     MODULES => join("\n", map { "load_module $_;" } @modules),
                     %{$o{values} || {}} });
+}
+
+
+# what clients send to be told apart; one after the other is far away
+
+sub keys {
+    my ($self) = @_;
+
+    my ($key, $n) = ($self->{values}{KEY}, $self->{n});
+
+    # a step that has no divisor in common with n
+    return $n == 1 ? $key
+                   : map { sprintf "%s-%05d", substr($key, 0, 26),
+                                   $_ * 7919 % $n } 1 .. $n;
 }
 
 
@@ -103,7 +93,7 @@ sub start {
     my $plain = $self->{values}{CONF} eq 'plain';
 
     $self->wait_until(sub {
-        my $status = $client->status('/verify', $self->{values}{KEY});
+        my $status = $client->status(($self->keys())[0], '/verify');
 
         return $status == ($plain ? 403 : 200);
     });

@@ -11,55 +11,83 @@ use Bench::Client;
 use Bench::Callgrind;
 use Bench::Gateway;
 
-use constant { WARM => 500, COUNTED => 2000 };
-
-my $uri = '/pagafactu/v1/flows/0d0c4a3e-9b59-4a7c-8c1a-64f0f9b5a2d7';
-
-
-# measure('name', request => sub { ... }, warm => n, values => { ... }) returns
-# { total, functions => { name => instructions } }, for one request; at least
-# so many come before those that are counted
+# measure('name', warm => n, count => n, layouts => n, and what
+# Bench::Gateway->new() takes) returns { total, functions => { name =>
+# instructions } }, for one request; at least so many come before those that
+# are counted.
+#
+# How glibc finds a free piece of memory depends on what was allocated before
+# that, and may differ by 1 % of a request from one configuration to another
+# that does the same.  So the configuration is padded in several ways, and the
+# median is taken.
 
 sub measure {
     my ($name, %o) = @_;
 
+    my $layouts = delete $o{layouts} // 5;
+    my @costs = sort { $a->{total} <=> $b->{total} }
+                map { measure_layout($name, $_, %o) } 0 .. $layouts - 1;
+
+    return $costs[@costs / 2];
+}
+
+
+sub measure_layout {
+    my ($name, $layout, %o) = @_;
+
+    my ($warm, $count) = ($o{warm} // 500, $o{count} // 1000);
+
     my $backend = Bench::Backend->new()->start();
-    my $callgrind = Bench::Callgrind->new($name);
-    my $gateway = Bench::Gateway->new($name, $backend, workers => 0,
-                                      name => "callgrind-$name",
-                                      under => [$callgrind->command()],
-                                      values => $o{values});
+    my $callgrind = Bench::Callgrind->new("$name-$layout");
+    my $gateway = Bench::Gateway->new($name, $backend, %o, workers => 0,
+        under => [$callgrind->command()],
+        values => { %{$o{values} || {}}, PADDING => padding($layout) });
 
     $gateway->start();
 
     my $client = Bench::Client->new($gateway->{port});
-    my $request = $o{request} // sub {
-        Bench::Client::request($uri, $gateway->{values}{KEY})
-    };
+    my @keys = $gateway->keys();
 
-    ask($client, $request, $o{warm}) if $o{warm};
+    # all credentials get their tokens before anything is counted, which
+    # makes that slow
+    ask($client, \@keys, scalar @keys);
 
     $callgrind->attach($gateway);
-    ask($client, $request, WARM);
+    ask($client, \@keys, $warm);
     $callgrind->begin();
-    ask($client, $request, COUNTED);
+    ask($client, \@keys, $count);
 
     my $cost = $callgrind->end();
 
     $gateway->stop();
     $backend->stop();
 
-    $_ /= COUNTED for $cost->{total}, values %{$cost->{functions}};
+    $_ /= $count for $cost->{total}, values %{$cost->{functions}};
 
     return $cost;
 }
 
 
+# directives that do nothing but take memory
+
+sub padding {
+    my ($layout) = @_;
+
+    return join "\n", map {
+        "log_format padding$_ '" . 'x' x (1000 + $layout * 197) . "';"
+    } 1 .. 3 * $layout;
+}
+
+
+# takes turns with the keys
+
 sub ask {
-    my ($client, $request, $n) = @_;
+    my ($client, $keys, $n) = @_;
 
     for (1 .. $n) {
-        $client->send($request->()) == 200 or die "an answer is not 200\n";
+        push @$keys, my $key = shift @$keys;
+
+        $client->status($key) == 200 or die "an answer is not 200\n";
     }
 }
 

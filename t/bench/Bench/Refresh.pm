@@ -16,9 +16,9 @@ use POSIX qw(WNOHANG);
 use Bench::Backend;
 use Bench::Client;
 use Bench::Gateway;
-use Bench::Stats qw(median);
+use Bench::Values;
 use Zertiban::IdP;
-use Zertiban::Loop qw(now wait_until after);
+use Zertiban::Loop qw(now wait_until);
 
 use constant {
     WORKERS     => 2,
@@ -31,9 +31,6 @@ use constant {
 
 use constant LENGTH => DELAY + 2 * MARGIN;
 
-my $uri = '/pagafactu/v1/flows/0d0c4a3e-9b59-4a7c-8c1a-64f0f9b5a2d7';
-
-
 # measure([names], rounds => n, seconds => n): for each name { requests,
 # with => [slowest request of each time with a refresh], without => [of each
 # time of the same length without one] }, in milliseconds; a gateway that
@@ -43,7 +40,8 @@ sub measure {
     my ($names, %o) = @_;
 
     my $backend = Bench::Backend->new()->start();
-    my %results = map { $_ => { requests => 0, with => [], without => [] } } @$names;
+    my %results = map { $_ => { requests => 0, with => [], without => [] } }
+                  @$names;
 
     for (1 .. $o{rounds}) {
         run($_, $backend, $o{seconds}, $results{$_}) for @$names;
@@ -67,7 +65,7 @@ sub run {
         push @refreshes, now();
 
         $request->reply_after(DELAY, $idp->issue($request,
-            token => $Bench::Gateway::common{TOKEN}, expires_in => LIFETIME));
+            token => $values{TOKEN}, expires_in => LIFETIME));
     });
 
     my $gateway = Bench::Gateway->new($name, $backend, workers => WORKERS,
@@ -109,7 +107,7 @@ sub run {
 sub load {
     my ($gateway, $seconds, $file) = @_;
 
-    my $request = Bench::Client::request($uri, $gateway->{values}{KEY});
+    my $request = Bench::Client::request($gateway->{values}{KEY});
     my (%clients, %sent);
     my $out = '';
 

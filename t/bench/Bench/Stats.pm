@@ -5,7 +5,7 @@ use warnings;
 
 use Exporter qw(import);
 
-our @EXPORT_OK = qw(median percentile);
+our @EXPORT_OK = qw(median);
 
 
 sub median {
@@ -14,18 +14,6 @@ sub median {
 
     return @sorted % 2 ? $sorted[$middle]
                        : ($sorted[$middle - 1] + $sorted[$middle]) / 2;
-}
-
-
-# the smallest value that is not exceeded by p percent of all
-
-sub percentile {
-    my ($p, @values) = @_;
-
-    my @sorted = sort { $a <=> $b } @values;
-    my $rank = int $p / 100 * @sorted;
-
-    return $sorted[$rank < @sorted ? $rank : -1];
 }
 
 

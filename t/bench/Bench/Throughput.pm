@@ -14,13 +14,10 @@ use Bench::Stats qw(median);
 
 use constant CONNECTIONS => 32;
 
-my $uri = '/pagafactu/v1/flows/0d0c4a3e-9b59-4a7c-8c1a-64f0f9b5a2d7';
-
-
-# measure([names], rounds => n, seconds => n, script => a file of conf,
-# values => { name => { ... } }): for each name { rounds => [{ rps, p50, p99,
-# cpu }], rss, pss }, times in milliseconds, but the worker's time of one
-# request, cpu, in microseconds; memory in kilobytes
+# measure([names], rounds => n, seconds => n, options => { name => { ... } }):
+# for each name { rounds => [{ rps, p50, p99, cpu }], rss, pss }, times in
+# milliseconds, but the worker's time of one request, cpu, in microseconds;
+# memory in kilobytes
 
 sub measure {
     my ($names, %o) = @_;
@@ -29,15 +26,13 @@ sub measure {
 
     my %gateways = map {
         $_ => Bench::Gateway->new($_, $backend, under => [pinned(1)],
-                                  %{($o{gateways} || {})->{$_} || {}})
+                                  %{($o{options} || {})->{$_} || {}})->start()
     } @$names;
-
-    $_->start() for values %gateways;
 
     my %results = map { $_ => { rounds => [] } } @$names;
     my @order = @$names;
 
-    load($gateways{$_}, 1) for @order;
+    warm($gateways{$_}) for @order;
 
     for (1 .. $o{rounds}) {
         for my $name (@order) {
@@ -57,6 +52,19 @@ sub measure {
     $backend->stop();
 
     return \%results;
+}
+
+
+# no token is requested any more, then
+
+sub warm {
+    my ($gateway) = @_;
+
+    my $client = Bench::Client->new($gateway->{port});
+
+    for my $key ($gateway->keys()) {
+        $client->status($key) == 200 or die "an answer is not 200\n";
+    }
 }
 
 
@@ -81,14 +89,16 @@ sub pinned {
 sub load {
     my ($gateway, $seconds) = @_;
 
-    my @fields = Bench::Client::fields($gateway->{values}{KEY});
     my ($worker) = $gateway->workers();
     my $before = cpu_time($worker);
 
     my $output = output(pinned(0), 'wrk', '-t1', '-c' . CONNECTIONS,
                         "-d${seconds}s", '--latency', '--timeout', '30s',
-                        (map { ('-H', $_) } @fields),
-                        "http://127.0.0.1:$gateway->{port}$uri");
+                        (map { ('-H', $_) } Bench::Client::fields('')),
+                        '-s', "$gateway->{dir}/keys.lua",
+                        "http://127.0.0.1:$gateway->{port}"
+                        . Bench::Client::URI,
+                        $gateway->keys());
 
     my $cpu = cpu_time($worker) - $before;
 
