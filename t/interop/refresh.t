@@ -15,7 +15,7 @@ use Zertiban::Traffic;
 
 my @uris = map { "/$_/busy" } @Zertiban::Gateway::kinds;
 
-my $gateway = Zertiban::Gateway->new(ttl => 5);
+my $gateway = Zertiban::Gateway->new(ttl => 6);
 
 $gateway->locations('busy', scope => 'payments');
 $gateway->run();
@@ -27,15 +27,15 @@ my $traffic = Zertiban::Traffic->new($t);
 
 $t->get($_) for @uris;
 
-$traffic->every(0.2, $_, 2) for @uris;
+$traffic->every(0.3, $_, 2) for @uris;
 
 my $enough = wait_until {
-    min(map { scalar(my @tokens = $gateway->tokens($_)) } @uris) >= 5;
+    min(map { scalar(my @tokens = $gateway->tokens($_)) } @uris) >= 4;
 } 40;
 
 $traffic->finish();
 
-ok($enough, 'all had five tokens');
+ok($enough, 'all had four tokens');
 
 for my $uri (@uris) {
     my @requests = $traffic->requests($uri);

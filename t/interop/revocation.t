@@ -93,7 +93,7 @@ like($lines[0] // '', qr/, status 401, error "invalid_client", attempt 1,/,
 
 $provider->client($gateway->id($removed));
 
-my %seen = $gateway->until_seen(qr/^200 /, 20, $removed);
+my %seen = $gateway->until_seen(qr/^200 /, 60, $removed);
 
 like($seen{$removed}[-1], qr/^200 (?:hit|wait)$/,
      "$removed: served when the client is there again");

@@ -23,6 +23,7 @@ os.environ["PROVIDER_TTL"] = ttl
 import django  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
+from django.db.backends.signals import connection_created  # noqa: E402
 
 
 class Server(ThreadingMixIn, WSGIServer):
@@ -45,6 +46,13 @@ class Handler(WSGIRequestHandler):
 
     def log_message(self, *args):
         pass
+
+
+# no answer waits for a busy disk
+
+def connected(connection, **kwargs):
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA synchronous = OFF")
 
 
 def command(asked):
@@ -82,6 +90,8 @@ def command(asked):
 
 
 def main():
+    connection_created.connect(connected)
+
     django.setup()
     call_command("migrate", run_syncdb=True, verbosity=0)
 
