@@ -40,6 +40,9 @@ nginx       := $(realpath $(shell \
 
 export NGINX_SRC NGINX_CONF_FLAGS CC_OPT LD_OPT
 
+# nginx looks there for sockets to inherit
+unexport NGINX
+
 export TEST_NGINX_BINARY    := $(nginx)
 export TEST_NGINX_SERVROOT  := $(build)/servroot
 export TEST_ZERTIBAN_MODULE := $(module)
