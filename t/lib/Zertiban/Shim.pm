@@ -20,7 +20,7 @@ my $library;    # for all shims of a test
 sub new {
     my ($class) = @_;
 
-    $library //= compile();
+    $library //= compile('shim');
 
     my $self = bless { control => File::Temp->new() }, $class;
 
@@ -30,29 +30,38 @@ sub new {
 }
 
 
+# the folder of a library whose source is here
+
 sub compile {
+    my ($name) = @_;
+
     my $dir = File::Temp->newdir('zertiban-XXXXXX', TMPDIR => 1);
 
-    # at -O2 its memcpy() might become a call of memcpy()
-    system('cc', qw(-O1 -fno-builtin -fPIC -shared), '-o', "$dir/shim.so",
-           dirname(__FILE__) . '/shim.c') == 0
-        or die 'cannot compile the shim';
+    # at -O2 a memcpy() of its own might become a call of memcpy()
+    system('cc', qw(-O1 -fno-builtin -fPIC -shared), '-o', "$dir/$name.so",
+           dirname(__FILE__) . "/$name.c") == 0
+        or die "cannot compile $name.c";
 
     return $dir;
 }
 
 
-# beside what the environment has already
-
 sub env {
     my ($self) = @_;
 
-    return {
-        LD_PRELOAD => joined(' ', "$library/shim.so", $ENV{LD_PRELOAD}),
-        ZERTIBAN_SHIM => "$self->{control}",
-        ASAN_OPTIONS => joined(':', $ENV{ASAN_OPTIONS},
-                               'verify_asan_link_order=0'),
-    };
+    return { preload("$library/shim.so"),
+             ZERTIBAN_SHIM => "$self->{control}" };
+}
+
+
+# beside what the environment has already
+
+sub preload {
+    my ($path) = @_;
+
+    return (LD_PRELOAD => joined(' ', $path, $ENV{LD_PRELOAD}),
+            ASAN_OPTIONS => joined(':', $ENV{ASAN_OPTIONS},
+                                   'verify_asan_link_order=0'));
 }
 
 
