@@ -90,7 +90,7 @@ is($idp->count('client-1'), 2, 'with a token of its own');
 $idp->reply($_) for grep { $_->{client_id} eq 'client-2' } $idp->held();
 
 is(statuses(@clients), '200: 20', 'requests of the old one are served');
-ok(wait_until(sub { Zertiban::Nginx::title($master) eq '' }, 3),
+ok(wait_until(sub { $t->title($master) eq '' }, 3),
    'which leaves, whatever is in flight in the background');
 
 
@@ -117,7 +117,7 @@ is(statuses(start_many('/static')), '200: 20', 'new ones serve');
 kill 'HUP', $master;
 wait_until { $t->workers() == 2 };
 kill 'QUIT', $new;
-wait_until { Zertiban::Nginx::title($new) eq '' }
+wait_until { $t->title($new) eq '' }
     or die 'the new binary does not leave';
 
 is(statuses(map { start_many($_) } '/?n=1', '/?n=3', '/static',

@@ -81,6 +81,8 @@ lock_file %%DIR%%/nginx.lock;
 error_log %%DIR%%/logs/error.log %%LEVEL%%;
 %%LOAD%%
 env ASAN_OPTIONS;
+env LSAN_OPTIONS;
+env UBSAN_OPTIONS;
 %%MAIN%%
 
 events {
@@ -242,7 +244,7 @@ sub ended {
     my $ended = waitpid($pid, WNOHANG);
 
     # after an upgrade it is no child of this process
-    return 0 if $ended == 0 || $ended < 0 && title($pid) ne '';
+    return 0 if $ended == 0 || $ended < 0 && $self->title($pid) ne '';
 
     $self->{status} = $ended == $pid ? $? : 0;
     delete $self->{pid};
@@ -261,19 +263,27 @@ sub processes {
 
     open my $fh, '<', "/proc/$pid/task/$pid/children" or return;
 
-    return grep { title($_) =~ /^nginx: worker process/ }
+    return grep { $self->title($_) =~ /^nginx: worker process/ }
            split ' ', <$fh> // '';
 }
 
 
-# empty if the process has ended
+# empty if the process has ended; under valgrind only the log has it
 
 sub title {
-    my ($pid) = @_;
+    my ($self, $pid) = @_;
 
     open my $fh, '<', "/proc/$pid/cmdline" or return '';
 
-    return <$fh> // '';
+    my $title = <$fh> // '';
+
+    return $title if $title !~ m{/valgrind};
+
+    my $log = $self->read_file('logs/error.log');
+
+    return $title if $log !~ / start (.*process) $pid$/m;
+    return "nginx: $1" . ($log =~ / $pid#\d+: gracefully shutting down$/m
+                          ? ' is shutting down' : '');
 }
 
 
@@ -282,7 +292,7 @@ sub title {
 sub workers {
     my ($self) = @_;
 
-    return grep { title($_) !~ /shutting down/ } $self->processes();
+    return grep { $self->title($_) !~ /shutting down/ } $self->processes();
 }
 
 
@@ -499,8 +509,12 @@ sub finish {
                    |exited[ ](?:on[ ]signal|with[ ]code[ ][1-9])/x;
 
     my $output = $self->error_log() . $self->read_file('stderr');
+
+    # a report may come right behind a debug message
     my @wrong = grep { $_ =~ $wrong && !($o{allow} && $_ =~ $o{allow}) }
-                split /^/, $output;
+                grep { !/\A\S+ \S+ \[debug\]/ }
+                map { split /^/, $self->read_file($_) }
+                qw(logs/error.log stderr);
 
     is(join('', @wrong), '', 'no alert, no crash');
 

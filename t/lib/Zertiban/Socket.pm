@@ -49,7 +49,8 @@ use Test::Nginx::Socket -Base;
 our @EXPORT = qw(crlf secret_file);
 
 my $alarm = join '|', '\[(?:alert|emerg)\]', 'exited on signal',
-                      'exited with code [1-9]', 'Sanitizer';
+                      'exited with code [1-9]', 'Sanitizer',
+                      'runtime error';
 
 master_on();
 log_level('info');
