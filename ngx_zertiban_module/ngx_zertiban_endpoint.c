@@ -164,6 +164,10 @@ ngx_zertiban_endpoint_set(ngx_pool_t *pool, ngx_url_t *u,
 
     uri = u->uri;
 
+    if (uri.len == 0) {
+        ngx_str_set(&uri, "/");
+    }
+
     endpoint->uri.data = ngx_pnalloc(pool, uri.len + 1);
     if (endpoint->uri.data == NULL) {
         return NGX_ERROR;
@@ -171,7 +175,7 @@ ngx_zertiban_endpoint_set(ngx_pool_t *pool, ngx_url_t *u,
 
     p = endpoint->uri.data;
 
-    if (uri.len == 0 || uri.data[0] != '/') {
+    if (uri.data[0] != '/') {
         *p++ = '/';
     }
 
