@@ -197,7 +197,8 @@ sub width {
 sub markdown {
     my ($results) = @_;
 
-    return description($results) . join '', map {
+    return description($results)
+        . "![The numbers below as bars](performance.svg)\n\n" . join '', map {
         my ($heading, $rows) = @$_;
         my ($names, @others) = @$rows;
 
