@@ -211,8 +211,8 @@ fuzz_json_word(fuzz_json_reader_t *rd, const char *word)
 static ngx_int_t
 fuzz_json_number(fuzz_json_reader_t *rd, double *number)
 {
-    char    text[64];
-    u_char *start;
+    char     text[64];
+    u_char  *start;
 
     start = rd->p;
 
