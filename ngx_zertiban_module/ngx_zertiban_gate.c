@@ -30,8 +30,6 @@ typedef struct {
 } ngx_zertiban_error_t;
 
 
-static void ngx_zertiban_gate_set_ctx(ngx_http_request_t *r,
-    ngx_zertiban_ctx_t *ctx);
 static ngx_zertiban_error_e ngx_zertiban_gate_values(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
 static ngx_zertiban_error_e ngx_zertiban_gate_credential(ngx_http_request_t *r,
@@ -59,6 +57,8 @@ static void ngx_zertiban_gate_release(void *data);
 static ngx_int_t ngx_zertiban_gate_add_wait(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
 static void ngx_zertiban_gate_remove_wait(void *data);
+static void ngx_zertiban_gate_set_ctx(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx);
 
 
 static ngx_str_t  ngx_zertiban_retry_after_key = ngx_string("Retry-After");
@@ -602,8 +602,8 @@ ngx_zertiban_gate_remove_wait(void *data)
 static void
 ngx_zertiban_gate_set_ctx(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
-    ngx_http_variable_value_t  *v;
     ngx_zertiban_main_conf_t   *zmcf;
+    ngx_http_variable_value_t  *v;
 
     ngx_http_set_ctx(r, ctx, ngx_zertiban_module);
 
