@@ -49,7 +49,7 @@ $t->run(<<'EOC',
         zertiban_client_secret secret-of-$arg_client;
         zertiban_tenant_id tenant$arg_tenant;
 
-        proxy_read_timeout 200ms;
+        proxy_read_timeout 10s;
 
         location / {
             proxy_pass http://%%API%%;
@@ -58,7 +58,6 @@ $t->run(<<'EOC',
         location /open/ {
             zertiban off;
             proxy_pass http://%%ELSEWHERE%%;
-            proxy_read_timeout 10s;
         }
 
         location /open/head {
@@ -71,7 +70,6 @@ $t->run(<<'EOC',
         location @open {
             zertiban off;
             proxy_pass http://%%ELSEWHERE%%;
-            proxy_read_timeout 10s;
         }
 
         # blocks inside of the gate
@@ -176,11 +174,13 @@ $t->run(<<'EOC',
         }
 
         location /slow {
+            proxy_read_timeout 200ms;
             proxy_pass http://%%API%%;
             error_page 504 /open/slow;
         }
 
         location /slow/named {
+            proxy_read_timeout 200ms;
             proxy_pass http://%%API%%;
             error_page 504 = @open;
         }
@@ -219,12 +219,14 @@ $t->run(<<'EOC',
         # answers that are intercepted
 
         location /intercepted {
+            zertiban_replay off;
             proxy_pass http://%%API%%;
             proxy_intercept_errors on;
             error_page 401 403 404 500 =200 /open/intercepted;
         }
 
         location /intercepted/named {
+            zertiban_replay off;
             proxy_pass http://%%API%%;
             proxy_intercept_errors on;
             error_page 401 403 404 500 = @open;

@@ -81,8 +81,7 @@ $t->run(<<'EOF' =~ s/%%CGI%%/$cgi/r,
         add_header X-Shown '%%SHOWN%%' always;
         proxy_set_header X-Copy '%%SHOWN%%';
         proxy_http_version 1.1;
-        proxy_read_timeout 200ms;
-        proxy_connect_timeout 200ms;
+        proxy_read_timeout 10s;
 
         error_page 494 =200 /open/early;
 
@@ -93,7 +92,6 @@ $t->run(<<'EOF' =~ s/%%CGI%%/$cgi/r,
         location /open {
             zertiban off;
             proxy_pass http://%%ELSEWHERE%%;
-            proxy_read_timeout 10s;
         }
 
         location /open/head {
@@ -168,7 +166,13 @@ $t->run(<<'EOF' =~ s/%%CGI%%/$cgi/r,
             proxy_pass http://127.0.0.1:%%PORT_dead%%;
         }
 
+        location /error/silent {
+            proxy_read_timeout 200ms;
+            proxy_pass http://%%API%%;
+        }
+
         location /error/full {
+            proxy_connect_timeout 200ms;
             proxy_pass http://127.0.0.1:%%FULL%%;
         }
 
