@@ -168,8 +168,9 @@ sub stop {
 
     kill 'TERM', $pid;
 
-    eval { $self->wait_until(sub { $self->ended() }, 20); 1 }
-        or kill 'KILL', $self->workers(), $pid;
+    # it may end between two looks, and is gone then as well
+    eval { $self->wait_until(sub { $self->ended() }, 20) };
+    kill 'KILL', $self->workers(), $pid if $self->{pid};
 
     waitpid $pid, 0 if $self->{pid};
     @running = grep { $_ != $self } @running;
