@@ -249,6 +249,7 @@ ngx_zertiban_create_request(ngx_http_request_t *r)
     ngx_int_t                  rc;
     ngx_str_t                 *value;
     ngx_zertiban_ctx_t        *ctx;
+    ngx_zertiban_view_t       *view;
     ngx_zertiban_headers_t     headers;
     ngx_zertiban_loc_conf_t   *zlcf;
     ngx_zertiban_main_conf_t  *zmcf;
@@ -261,10 +262,16 @@ ngx_zertiban_create_request(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    if (ngx_zertiban_keeper_token(ctx->credential) != NGX_OK) {
+    view = &ctx->credential->view;
 
-        /* it was there in this turn of the event loop */
+    /*
+     * the gate has looked in this turn of the event loop: other workers may
+     * have dropped the token since, but it is not too late to use it
+     */
 
+    if (view->generation == 0
+        || !ngx_zertiban_before(ngx_current_msec, view->usable))
+    {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "the token has gone before the request was built");
         return NGX_ERROR;
@@ -282,8 +289,8 @@ ngx_zertiban_create_request(ngx_http_request_t *r)
         (void) ngx_http_get_indexed_variable(r, zmcf->tenant_index);
     }
 
-    value = &ctx->credential->view.value;
-    ctx->generation = ctx->credential->view.generation;
+    value = &view->value;
+    ctx->generation = view->generation;
 
     if (ngx_zertiban_headers_inject(r, &headers, value, &ctx->tenant)
         != NGX_OK)
