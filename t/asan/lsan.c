@@ -31,7 +31,7 @@ __lsan_is_turned_off(void)
 /*
  * ngx_http_upstream_save_round_robin_peer_session() keeps the last session of
  * each peer, and frees it for the next one only: a worker exits with it.
- * ld's option --wrap brings calls from nginx here, and not those from elsewhere.
+ * ld's option --wrap brings calls from nginx here, not those from elsewhere.
  */
 
 ngx_ssl_session_t *
