@@ -375,6 +375,26 @@ sub sockets {
 }
 
 
+# whether one of these processes can still be given a new connection: what
+# a worker is called says that it is about to close its listening sockets
+
+sub listens {
+    my ($self, @pids) = @_;
+
+    my %listening;
+    local $_;
+
+    open my $fh, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!";
+
+    while (<$fh>) {
+        $listening{"socket:[$1]"} = 1 if / 0A (?:\S+ +){5}(\d+) /;
+    }
+
+    return scalar grep { $listening{readlink($_) // ''} }
+           map { glob "/proc/$_/fd/*" } @pids;
+}
+
+
 # returns as soon as only the new workers accept connections
 
 sub reload {
@@ -387,17 +407,20 @@ sub reload {
 
     wait_until {
         my @workers = $self->workers();
-        @workers == $self->{workers} && !grep { $old{$_} } @workers;
+        @workers == $self->{workers} && !grep { $old{$_} } @workers
+            and !$self->listens(keys %old);
     } or die "nginx has not reloaded:\n" . $self->error_log();
 }
 
 
-# returns as soon as the new master process serves, and the old one is to quit
+# returns as soon as only the workers of the new master process accept
+# connections; the old one quits
 
 sub upgrade {
     my ($self) = @_;
 
     my $old = $self->{pid};
+    my @old = $self->processes();
 
     kill 'USR2', $old;
 
@@ -408,6 +431,9 @@ sub upgrade {
     } or die "nginx has not been upgraded:\n" . $self->error_log();
 
     kill 'QUIT', $old;
+
+    wait_until { !$self->listens(@old) }
+        or die "old workers accept:\n" . $self->error_log();
 }
 
 

@@ -29,7 +29,7 @@ BEGIN {
     $ENV{TEST_NGINX_SERVROOT} //= abs_path('.') . '/build/servroot';
     $ENV{TEST_NGINX_SERVROOT} .= '-' . basename($0, '.t') . "-$$";
 
-    make_path($ENV{TEST_NGINX_SERVROOT});
+    make_path($ENV{TEST_NGINX_SERVROOT}) if !$^C;
 
     # Test::Nginx leaves what its servers were sent in temporary files
 
