@@ -81,10 +81,11 @@ my $none = qr/^4(?:04|12)$/;
 my ($t, $idp);
 
 
-# $zertiban_tenant_id is there behind the gate only
+# $zertiban_tenant_id is there behind the gate only, where the handler is one
+# of a module that was loaded before this one
 
 test('purging behind the gate', '$zertiban_tenant_id',
-     qw(cache-purge zertiban));
+     qw(cache-purge zertiban)) if Zertiban::Nginx::module();
 test('purging before the gate', 'tenant-$arg_tenant',
      qw(zertiban cache-purge));
 
