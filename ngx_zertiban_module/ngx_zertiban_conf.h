@@ -61,6 +61,7 @@ typedef struct {
     unsigned                       explicit:1;  /* "zertiban" is set here */
     unsigned                       secret_file:1;
     unsigned                       checked:1;   /* a request was looked at */
+    unsigned                       upstream:1;  /* the handler makes one */
 } ngx_zertiban_loc_conf_t;
 
 

@@ -107,15 +107,15 @@ ngx_zertiban_headers_restore(ngx_http_request_t *r, ngx_zertiban_headers_t *h)
 static ngx_list_part_t *
 ngx_zertiban_headers_last(ngx_list_part_t *part)
 {
-    ngx_uint_t        i;
-    ngx_table_elt_t  *header;
+    ngx_table_elt_t  *h, *last;
 
     for ( ;; ) {
 
-        header = part->elts;
+        h = part->elts;
+        last = h + part->nelts;
 
-        for (i = 0; i < part->nelts; i++) {
-            if (ngx_zertiban_header_reserved(&header[i])) {
+        for ( /* void */ ; h < last; h++) {
+            if (ngx_zertiban_header_reserved(h)) {
                 return NULL;
             }
         }

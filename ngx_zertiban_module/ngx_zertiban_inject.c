@@ -9,12 +9,13 @@
  * moment between ngx_http_upstream_create(), after which u->create_request may
  * be wrapped, and its call.  Two facts make one:
  *
- * - ngx_http_upstream_create() finalizes a previous r->upstream that has a
- *   cleanup.  A static one is put there: its finalize_request tells that the
- *   handler is an upstream's, and that this very request has come to it.
+ * - ngx_http_upstream_init_request() returns at once if r->aio is set.  It is
+ *   called again when create_request is wrapped.
  *
- * - ngx_http_upstream_init_request() returns at once if r->aio is set, which
- *   finalize_request does.  It is called again when create_request is wrapped.
+ * - ngx_http_upstream_create() finalizes a previous r->upstream that has a
+ *   cleanup.  Handlers of other kinds must not see r->aio, so a handler that is
+ *   not known yet is probed: a static upstream is put there, and if its
+ *   finalize_request is called, the handler is an upstream's.
  */
 
 
@@ -24,7 +25,10 @@
 #include "ngx_zertiban_replay.h"
 
 
-static ngx_int_t ngx_zertiban_inject_none(ngx_http_request_t *r, ngx_int_t rc);
+static ngx_int_t ngx_zertiban_inject_probe(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx, ngx_http_handler_pt handler);
+static ngx_int_t ngx_zertiban_inject_none(ngx_http_request_t *r,
+    ngx_http_upstream_t *u, ngx_int_t rc);
 static ngx_int_t ngx_zertiban_inject_hook(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx, ngx_uint_t immediate);
 static void ngx_zertiban_inject_run(ngx_http_request_t *r,
@@ -47,11 +51,74 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
     ngx_uint_t                immediate;
     ngx_http_upstream_t      *u;
     ngx_zertiban_loc_conf_t  *zlcf;
-#if (NGX_HTTP_CACHE)
-    ngx_http_cache_t         *cache;
-#endif
 
     zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
+
+    /* ngx_http_read_client_request_body() has nothing to read then */
+
+    immediate = (r != r->main || r->request_body || r->discard_body);
+
+    ctx->built = 0;
+
+    if (!zlcf->upstream) {
+
+        ctx->upstream = 0;
+
+        rc = ngx_zertiban_inject_probe(r, ctx, zlcf->handler);
+
+        if (!ctx->upstream) {
+            return rc;
+        }
+
+        u = r->upstream;
+
+    } else {
+
+        u = r->upstream;
+
+        r->read_event_handler = ngx_http_block_reading;
+        r->aio = 1;
+
+        rc = zlcf->handler(r);
+
+        if (r->upstream == u) {
+            return ngx_zertiban_inject_none(r, NULL, rc);
+        }
+
+        u = r->upstream;
+    }
+
+    if (u->create_request == NULL
+        || ngx_http_get_module_ctx(r, ngx_zertiban_module) != ctx)
+    {
+        return ngx_zertiban_inject_none(r, u, rc);
+    }
+
+    r->aio = 0;
+
+    if (rc != NGX_DONE) {
+        return rc;
+    }
+
+    zlcf->upstream = 1;
+
+    ngx_zertiban_replay_watch(r, ctx);
+
+    return ngx_zertiban_inject_hook(r, ctx, immediate);
+}
+
+
+/* sets ctx->upstream and r->aio if the handler makes an upstream */
+
+static ngx_int_t
+ngx_zertiban_inject_probe(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
+    ngx_http_handler_pt handler)
+{
+    ngx_int_t             rc;
+    ngx_http_upstream_t  *u;
+#if (NGX_HTTP_CACHE)
+    ngx_http_cache_t     *cache;
+#endif
 
     u = r->upstream;
 
@@ -69,17 +136,10 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
         (*u->cleanup)(r);
     }
 
-    /* ngx_http_read_client_request_body() has nothing to read then */
-
-    immediate = (r != r->main || r->request_body || r->discard_body);
-
     ngx_zertiban_sentinel.cleanup = &ngx_zertiban_sentinel_cleanup;
     ngx_zertiban_sentinel.finalize_request = ngx_zertiban_upstream_created;
 
     r->upstream = &ngx_zertiban_sentinel;
-
-    ctx->upstream = 0;
-    ctx->built = 0;
 
 #if (NGX_HTTP_CACHE)
 
@@ -90,7 +150,7 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 
 #endif
 
-    rc = zlcf->handler(r);
+    rc = handler(r);
 
     if (r->upstream == &ngx_zertiban_sentinel) {
         r->upstream = u;
@@ -98,40 +158,21 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 #if (NGX_HTTP_CACHE)
         r->cache = cache;
 #endif
-
-        return rc;
     }
 
-    if (!ctx->upstream) {
-        return rc;
-    }
-
-    if (r->upstream->create_request == NULL
-        || ngx_http_get_module_ctx(r, ngx_zertiban_module) != ctx)
-    {
-        return ngx_zertiban_inject_none(r, rc);
-    }
-
-    r->aio = 0;
-
-    if (rc != NGX_DONE) {
-        return rc;
-    }
-
-    ngx_zertiban_replay_watch(r, ctx);
-
-    return ngx_zertiban_inject_hook(r, ctx, immediate);
+    return rc;
 }
 
 
 /*
  * Modules that purge a cache make an upstream to get at it only, and end the
  * request at once, maybe by a redirect to another location.  What they send,
- * and the upstream of that location, wait for r->aio.
+ * and "u", the upstream of that location, wait for r->aio.
  */
 
 static ngx_int_t
-ngx_zertiban_inject_none(ngx_http_request_t *r, ngx_int_t rc)
+ngx_zertiban_inject_none(ngx_http_request_t *r, ngx_http_upstream_t *u,
+    ngx_int_t rc)
 {
     /* a read of a file is something else */
 
@@ -145,8 +186,14 @@ ngx_zertiban_inject_none(ngx_http_request_t *r, ngx_int_t rc)
         return rc;
     }
 
-    if (r->upstream->create_request) {
-        ngx_http_upstream_init(r);
+    if (u && u->create_request) {
+
+        if (r->discard_body
+            || r->read_event_handler == ngx_http_block_reading)
+        {
+            ngx_http_upstream_init(r);
+        }
+
         return NGX_DONE;
     }
 
@@ -164,8 +211,6 @@ ngx_zertiban_inject_hook(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
     ctx->create_request = u->create_request;
     u->create_request = ngx_zertiban_create_request;
-
-    /* ngx_http_upstream_finalize_request() has set ngx_http_block_reading() */
 
     if (immediate || r->read_event_handler == ngx_http_block_reading) {
         ngx_zertiban_inject_run(r, ctx, ngx_http_upstream_init);

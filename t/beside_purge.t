@@ -53,11 +53,15 @@ my $config = <<'EOF';
 
         location /page/open {
             proxy_pass http://%%API%%;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length '';
         }
 
         location /page/gated {
             zertiban on;
             proxy_pass http://%%API%%;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length '';
         }
 
         location /page/file {
@@ -70,6 +74,14 @@ my $config = <<'EOF';
             fastcgi_cache fastcgi;
             fastcgi_cache_key $uri/%%KEY%%;
             fastcgi_cache_purge PURGE from 127.0.0.1;
+        }
+
+        location /refused {
+            zertiban on;
+            fastcgi_pass %%CGI%%;
+            fastcgi_cache fastcgi;
+            fastcgi_cache_key $uri/%%KEY%%;
+            fastcgi_cache_purge PURGE from 127.0.0.2;
         }
     }
 EOF
@@ -115,6 +127,10 @@ sub test {
     purged('/proxied', 'GET', '/purging/open?uri=/proxied');
     purged('/purged', 'PURGE', '/purged?');
 
+    is(join(' ', map { status($_, '/refused?tenant=1') }
+                 qw(PURGE GET PURGE POST PURGE)), '403 200 403 200 403',
+       'to purge can be refused');
+
     $t->write_file('page.txt', "a file\n");
 
     for my $page (qw(file open gated)) {
@@ -122,10 +138,12 @@ sub test {
            "an error page ($page) for what is not in the cache");
     }
 
-    is(with_token($api->requests('/page/open')), '0 of 1',
+    slow("/purging/page?page=/page/$_&tenant=1") for qw(open gated);
+
+    is(with_token($api->requests('/page/open')), '0 of 2',
        'where there is no gate it has no token');
     is(with_token(grep { $_->{uri} ne '/page/open' } $api->requests(),
-                       $cgi->requests()), '10 of 10',
+                       $cgi->requests()), '13 of 13',
        'all other requests to the API have it');
     is($idp->count(), 1, 'all that takes one exchange');
 
@@ -147,6 +165,21 @@ sub purged {
          'of a third there is nothing');
 
     status($method, "$purge&tenant=$_") for 1, 2;
+}
+
+
+# with a body, which is discarded, and comes when the request is over
+
+sub slow {
+    my ($uri) = @_;
+
+    my $client = $t->start('POST', $uri, headers => ['Content-Length: 4'],
+                           connection => 'keep-alive');
+
+    is($client->response()->{status}, 200, 'the same before a body has come');
+
+    $client->send("bodyGET /none HTTP/1.0\r\n\r\n");
+    is($client->response()->{status}, 404, 'which is discarded');
 }
 
 
