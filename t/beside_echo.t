@@ -21,7 +21,7 @@ my $elsewhere = Zertiban::Elsewhere->new();
 my $callers = Zertiban::Callers->new($t, idp => $idp, api => $api,
                                      elsewhere => $elsewhere, http1 => 1);
 
-$t->run(<<'EOC',
+$t->run(<<'EOC' =~ s/%%GATE%%\n/$gate/r,
     %%MAP%%
 
     client_body_buffer_size 4k;
@@ -29,30 +29,7 @@ $t->run(<<'EOC',
     server {
         listen 127.0.0.1:%%PORT%%;
 
-        zertiban on;
-        zertiban_token_endpoint %%IDP%%;
-        zertiban_client_id client-$arg_client;
-        zertiban_client_secret secret-of-$arg_client;
-        zertiban_tenant_id tenant$arg_tenant;
-
-        location / {
-            proxy_pass http://%%API%%;
-        }
-
-        location /open/ {
-            zertiban off;
-            proxy_pass http://%%ELSEWHERE%%;
-        }
-
-        location @named {
-            proxy_pass http://%%API%%;
-        }
-
-        location @open {
-            zertiban off;
-            proxy_pass http://%%ELSEWHERE%%;
-        }
-
+%%GATE%%
         # handlers
 
         location /content {

@@ -86,7 +86,7 @@ export default { see, show, timer, redirect, redirect_later, ask, ask_at_once,
                  fetch, header, body };
 EOF
 
-$t->run(<<'EOC',
+$t->run(<<'EOC' =~ s/%%GATE%%\n/$gate/r,
     %%MAP%%
 
     js_import part from %%DIR%%/part.js;
@@ -99,31 +99,8 @@ $t->run(<<'EOC',
     server {
         listen 127.0.0.1:%%PORT%%;
 
-        zertiban on;
-        zertiban_token_endpoint %%IDP%%;
-        zertiban_client_id client-$arg_client;
-        zertiban_client_secret secret-of-$arg_client;
-        zertiban_tenant_id tenant$arg_tenant;
-
+%%GATE%%
         set $elsewhere %%ELSEWHERE%%;
-
-        location / {
-            proxy_pass http://%%API%%;
-        }
-
-        location /open/ {
-            zertiban off;
-            proxy_pass http://%%ELSEWHERE%%;
-        }
-
-        location @named {
-            proxy_pass http://%%API%%;
-        }
-
-        location @open {
-            zertiban off;
-            proxy_pass http://%%ELSEWHERE%%;
-        }
 
         location /content {
             js_content part.show;

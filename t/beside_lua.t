@@ -24,7 +24,7 @@ my $callers = Zertiban::Callers->new($t, @servers);
 # ngx.location.capture() is not there for HTTP/2
 my $http1 = Zertiban::Callers->new($t, @servers, http1 => 1);
 
-$t->run(<<'EOC',
+$t->run(<<'EOC' =~ s/%%GATE%%\n/$gate/r,
     %%MAP%%
 
     client_body_buffer_size 16k;
@@ -68,30 +68,7 @@ $t->run(<<'EOC',
         listen 127.0.0.1:%%PORT%%;
         listen 127.0.0.1:%%PORT_h2%% http2;
 
-        zertiban on;
-        zertiban_token_endpoint %%IDP%%;
-        zertiban_client_id client-$arg_client;
-        zertiban_client_secret secret-of-$arg_client;
-        zertiban_tenant_id tenant$arg_tenant;
-
-        location / {
-            proxy_pass http://%%API%%;
-        }
-
-        location /open/ {
-            zertiban off;
-            proxy_pass http://%%ELSEWHERE%%;
-        }
-
-        location @named {
-            proxy_pass http://%%API%%;
-        }
-
-        location @open {
-            zertiban off;
-            proxy_pass http://%%ELSEWHERE%%;
-        }
-
+%%GATE%%
         # handlers
 
         location /content {

@@ -11,7 +11,7 @@ use Test::More ();
 
 use Zertiban::Nginx;
 
-our @EXPORT = qw(beside);
+our @EXPORT = qw(beside $gate);
 
 our @names = qw(auth-pam brotli-filter cache-purge echo geoip2
                 headers-more-filter js lua);
@@ -19,6 +19,35 @@ our @names = qw(auth-pam brotli-filter cache-purge echo geoip2
 # these take symbols from another one, which is to be loaded before them
 
 our %needs = (lua => 'ndk');
+
+# a gate, and where other modules may send a request from it
+
+our $gate = <<'EOF';
+        zertiban on;
+        zertiban_token_endpoint %%IDP%%;
+        zertiban_client_id client-$arg_client;
+        zertiban_client_secret secret-of-$arg_client;
+        zertiban_tenant_id tenant$arg_tenant;
+
+        location / {
+            proxy_pass http://%%API%%;
+        }
+
+        location /open/ {
+            zertiban off;
+            proxy_pass http://%%ELSEWHERE%%;
+        }
+
+        location @named {
+            proxy_pass http://%%API%%;
+        }
+
+        location @open {
+            zertiban off;
+            proxy_pass http://%%ELSEWHERE%%;
+        }
+
+EOF
 
 # dpkg is slow
 my (%paths, $debian);
