@@ -81,14 +81,11 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 
         rc = zlcf->handler(r);
 
-        if (r->upstream == u) {
-            return ngx_zertiban_inject_none(r, NULL, rc);
-        }
-
-        u = r->upstream;
+        u = (r->upstream != u) ? r->upstream : NULL;
     }
 
-    if (u->create_request == NULL
+    if (u == NULL
+        || u->create_request == NULL
         || ngx_http_get_module_ctx(r, ngx_zertiban_module) != ctx)
     {
         return ngx_zertiban_inject_none(r, u, rc);
