@@ -117,6 +117,15 @@ sub seen {
 }
 
 
+# a worker has seen the 401 for it
+
+sub replayed {
+    my ($uri) = @_;
+
+    return scalar $t->error_log(qr/replaying the request.*"GET \Q$uri\E /);
+}
+
+
 # another token for a client whose token ends soon
 
 sub renew {
@@ -319,14 +328,14 @@ $tokens->revoke($_) for @refreshed;
 @uris = map { "/$_?client=$_&n=$_" } @refreshed;
 %clients = map { $_ => $t->start('GET', "/$_?client=$_&n=$_") } @refreshed;
 
-wait_until { @refreshed == grep { $api->count($_) } @uris };
-
-# another request finds that there is no token
+# another request finds that there is no token, as soon as the 401 is known
+ok(wait_until(sub { @uris == grep { replayed($_) } @uris }),
+   'a 401 in the meantime');
 my $another = $t->start('GET', '/refreshed/another?client=refreshed');
 wait_until { 0 } 0.5;
 
 is(join(' ', map { $api->count($_) } @uris), '1 1 1',
-   'a 401 in the meantime waits for the exchange in flight');
+   'waits for the exchange in flight');
 is(count_of(map { $idp->count($_) } @refreshed), '2: 3',
    'and makes no other');
 
