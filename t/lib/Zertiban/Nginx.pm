@@ -292,7 +292,9 @@ sub title {
 sub workers {
     my ($self) = @_;
 
-    return grep { $self->title($_) !~ /shutting down/ } $self->processes();
+    # one that leaves may have no title by now
+    return grep { $self->title($_) =~ /process(?! is shutting down)/ }
+           $self->processes();
 }
 
 
