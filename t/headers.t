@@ -10,7 +10,8 @@ use Zertiban::Socket;
 
 # what proxy_pass sends by itself depends on the version of nginx
 
-my $http = 'proxy_http_version 1.1; proxy_set_header Connection close;';
+my $http = 'proxy_http_version 1.1; proxy_set_header Host HOST;'
+           . ' proxy_set_header Connection close;';
 
 # The endpoint answers from the same nginx, so a token request shows in the
 # access log. "--- gate" is what the gated location has beside "zertiban on",
@@ -53,13 +54,17 @@ add_block_preprocessor(sub {
              . 'http://127.0.0.1:$TEST_NGINX_API_PORT;'
         if $gate !~ /proxy_pass http/;
 
+    my $host = $gate =~ s/proxy_set_header Host +(\S+);\n//
+               ? $1 : '$proxy_host';
+    my $first = $http =~ s/HOST/$host/r;
+
     $block->set_value(http_config => $log);
     $block->set_value(config => <<"EOC");
 $settings
         location /t {
             zertiban on;
             access_log logs/access.log seen;
-            $http
+            $first
             $gate
         }
         $more
@@ -94,8 +99,8 @@ __DATA__
 === TEST 1: both headers follow those of the client
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 
@@ -109,8 +114,8 @@ x-tenant-id: spoofed
 X-Two: 2
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 X-One: 1
 X-Two: 2
 Authorization: Bearer eyJ0.k-_~+/==
@@ -123,8 +128,8 @@ x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 Authorization: Basic am9lOnB3
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 
@@ -137,8 +142,8 @@ X-Tenant-Id: spoofed
 X-TENANT-ID: spoofed
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 
@@ -152,8 +157,8 @@ x-tenant-id: spoofed
 x-tenant-id:
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 X-One: 1
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
@@ -176,8 +181,8 @@ Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 
@@ -194,8 +199,8 @@ x_one: 1
 x-tenant-id: spoofed
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 x_one: 1
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
@@ -211,8 +216,8 @@ X_TENANT_ID: spoofed
 x-tenant_id: spoofed
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 
@@ -227,8 +232,8 @@ x-tenant-ids: 3
 xx-tenant-id: 4
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Proxy-Authorization: Basic am9lOnB3
 Authorizations: 1
 X-Authorization: 2
@@ -250,8 +255,8 @@ x-tenant-id: spoofed
 X-Same: 2
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Cookie: a=1
 X-Forwarded-For: 192.0.2.1
 Cookie: b=2
@@ -267,8 +272,8 @@ x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 --- more_headers eval
 main::numbered(1, 60)
 --- tcp_query eval crlf
-"GET /t HTTP/1.1\nConnection: close\n"
-. "Host: 127.0.0.1:\$TEST_NGINX_API_PORT\n"
+"GET /t HTTP/1.1\n"
+. "Host: 127.0.0.1:\$TEST_NGINX_API_PORT\nConnection: close\n"
 . main::numbered(1, 60) . "$::injected\n"
 
 
@@ -282,8 +287,8 @@ main::numbered(1, 60)
 . main::numbered(31, 60)
 . "X-TENANT-ID: spoofed\n"
 --- tcp_query eval crlf
-"GET /t HTTP/1.1\nConnection: close\n"
-. "Host: 127.0.0.1:\$TEST_NGINX_API_PORT\n"
+"GET /t HTTP/1.1\n"
+. "Host: 127.0.0.1:\$TEST_NGINX_API_PORT\nConnection: close\n"
 . main::numbered(1, 60) . "$::injected\n"
 
 
@@ -292,8 +297,8 @@ main::numbered(1, 60)
 --- more_headers eval
 main::numbered(1, 18)
 --- tcp_query eval crlf
-"GET /t HTTP/1.1\nConnection: close\n"
-. "Host: 127.0.0.1:\$TEST_NGINX_API_PORT\n"
+"GET /t HTTP/1.1\n"
+. "Host: 127.0.0.1:\$TEST_NGINX_API_PORT\nConnection: close\n"
 . main::numbered(1, 18) . "$::injected\n"
 
 
@@ -303,8 +308,8 @@ main::numbered(1, 18)
 main::numbered(1, 18)
 . "Authorization: spoofed\nx-tenant-id: spoofed\n"
 --- tcp_query eval crlf
-"GET /t HTTP/1.1\nConnection: close\n"
-. "Host: 127.0.0.1:\$TEST_NGINX_API_PORT\n"
+"GET /t HTTP/1.1\n"
+. "Host: 127.0.0.1:\$TEST_NGINX_API_PORT\nConnection: close\n"
 . main::numbered(1, 18) . "$::injected\n"
 
 
@@ -316,8 +321,8 @@ GET /t HTTP/1.0
 Authorization: Basic am9lOnB3
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 
@@ -328,8 +333,8 @@ x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 "GET /t HTTP/1.0\r\n\r\n"
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 
@@ -341,8 +346,8 @@ HEAD /t
 --- response_body
 --- tcp_query crlf
 HEAD /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 
@@ -357,8 +362,8 @@ Content-Type: text/x-body
 Authorization: Basic am9lOnB3
 --- tcp_query crlf
 POST /t?a=b HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Content-Length: 8
 Content-Type: text/x-body
 Authorization: Bearer eyJ0.k-_~+/==
@@ -376,8 +381,8 @@ POST /t
 the body
 --- tcp_query crlf
 POST /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Content-Length: 8
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
@@ -393,8 +398,8 @@ DELETE /t/1
 x-tenant-id: spoofed
 --- tcp_query crlf
 DELETE /t/1 HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 
@@ -408,8 +413,8 @@ proxy_set_header X-More "more";
 X-One: 1
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: api.example.com
+Connection: close
 X-More: more
 X-One: 1
 Authorization: Bearer eyJ0.k-_~+/==
@@ -445,8 +450,8 @@ joe:{PLAIN}pw
 Authorization: Basic am9lOnB3
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 --- access_log
@@ -500,8 +505,8 @@ Authorization: Basic am9lOnB3
 x-tenant-id: mine
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 
@@ -520,8 +525,8 @@ joe:{PLAIN}pw
 Authorization: Basic am9lOnB3
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 
@@ -565,11 +570,11 @@ Authorization: Basic am9lOnB3
 x-tenant-id: mine
 --- tcp_query crlf
 GET /t HTTP/1.1
+Host: 127.0.0.1:$TEST_NGINX_API_PORT
 Connection: close
 X-Auth: Basic am9lOnB3
 X-Tenant: mine
 X-User: joe
-Host: 127.0.0.1:$TEST_NGINX_API_PORT
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 --- access_log
@@ -585,10 +590,10 @@ proxy_set_header X-Auth   "[$http_authorization]";
 proxy_set_header X-Tenant "[$http_x_tenant_id]";
 --- tcp_query crlf
 GET /t HTTP/1.1
+Host: 127.0.0.1:$TEST_NGINX_API_PORT
 Connection: close
 X-Auth: []
 X-Tenant: []
-Host: 127.0.0.1:$TEST_NGINX_API_PORT
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 --- access_log
@@ -603,8 +608,8 @@ eyJ0
 add_header X-Auth "[$http_authorization] [$http_x_tenant_id]";
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 --- response_headers
@@ -619,8 +624,8 @@ zertiban_tenant_id $http_x_business;
 X-Business: a/b;c="d"
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 X-Business: a/b;c="d"
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: a/b;c="d"
@@ -635,8 +640,8 @@ zertiban_tenant_id $http_x_business;
 --- more_headers eval
 'X-Business: ' . 'x' x 128
 --- tcp_query eval crlf
-"GET /t HTTP/1.1\nConnection: close\n"
-. "Host: 127.0.0.1:\$TEST_NGINX_API_PORT\nX-Business: " . 'x' x 128
+"GET /t HTTP/1.1\nHost: 127.0.0.1:\$TEST_NGINX_API_PORT\n"
+. "Connection: close\nX-Business: " . 'x' x 128
 . "\nAuthorization: Bearer $::token\nx-tenant-id: " . 'x' x 128 . "\n"
 
 
@@ -813,6 +818,7 @@ return 204;
 --- more_config
 location /open {
     proxy_http_version 1.1;
+    proxy_set_header   Host $proxy_host;
     proxy_set_header   Connection close;
     proxy_pass         http://127.0.0.1:$TEST_NGINX_API_PORT;
 }
@@ -823,8 +829,8 @@ Authorization: Basic am9lOnB3
 x-tenant-id: mine
 --- tcp_query crlf
 GET /open HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Basic am9lOnB3
 x-tenant-id: mine
 
@@ -952,6 +958,7 @@ error_page 502 =299 @fallback;
 --- more_config
 location @fallback {
     proxy_http_version 1.1;
+    proxy_set_header   Host $proxy_host;
     proxy_set_header   Connection close;
     proxy_pass         http://127.0.0.1:$TEST_NGINX_API_PORT;
 }
@@ -962,8 +969,8 @@ Authorization: Basic am9lOnB3
 --- error_code: 299
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Basic am9lOnB3
 --- error_log
 
@@ -1029,8 +1036,8 @@ Authorization: Basic am9lOnB3
 x-tenant-id: mine
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 --- tcp_reply crlf
@@ -1050,8 +1057,8 @@ zertiban_tenant_id $http_x_tenant_id;
 x-tenant-id: mine
 --- tcp_query crlf
 GET /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: mine
 
@@ -1079,8 +1086,8 @@ limit_except GET { allow all; }
 DELETE /t
 --- tcp_query crlf
 DELETE /t HTTP/1.1
-Connection: close
 Host: 127.0.0.1:$TEST_NGINX_API_PORT
+Connection: close
 Authorization: Bearer eyJ0.k-_~+/==
 x-tenant-id: 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11
 
