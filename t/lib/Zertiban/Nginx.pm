@@ -312,20 +312,29 @@ sub workers_of {
 }
 
 
+# the machine's sockets that processes hold: the name in /proc/PID/fd, the
+# state, the local and the remote port
+
+sub tcp_sockets {
+    open my $fh, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!";
+
+    return map {
+        /:(\w{4}) \w+:(\w{4}) (\w\w) (?:\S+ +){5}([1-9]\d*) /
+            ? ["socket:[$4]", $3, hex $1, hex $2] : ()
+    } <$fh>;
+}
+
+
 # by all ports at once, since there may be thousands of old connections
 
 sub find_workers {
     my ($self) = @_;
 
     my (%ports, %workers);
-    local $_;
 
-    open my $fh, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!";
-
-    while (<$fh>) {
-        my ($local, $remote, $inode)
-            = /:(\w{4}) \w+:(\w{4}) (?:\S+ +){6}([1-9]\d*) / or next;
-        push @{$ports{"socket:[$inode]"}}, hex $local, hex $remote;
+    for (tcp_sockets()) {
+        my ($socket, undef, @both) = @$_;
+        push @{$ports{$socket}}, @both;
     }
 
     for my $pid ($self->processes()) {
@@ -383,14 +392,8 @@ sub sockets {
 sub listens {
     my ($self, @pids) = @_;
 
-    my %listening;
-    local $_;
-
-    open my $fh, '<', '/proc/net/tcp' or die "/proc/net/tcp: $!";
-
-    while (<$fh>) {
-        $listening{"socket:[$1]"} = 1 if / 0A (?:\S+ +){5}(\d+) /;
-    }
+    my %listening = map { $_->[0] => 1 } grep { $_->[1] eq '0A' }
+                    tcp_sockets();
 
     return scalar grep { $listening{readlink($_) // ''} }
            map { glob "/proc/$_/fd/*" } @pids;
