@@ -11,14 +11,16 @@ use Bench::Client;
 use Bench::Callgrind;
 use Bench::Gateway;
 
-# measure('name', warm => n, count => n, idle => n, layouts => n, and what
+use constant IDLE => 30;
+
+# measure('name', warm => n, count => n, layouts => n, and what
 # Bench::Gateway->new() takes) returns { total, functions => { name =>
 # instructions } }, for one request; at least so many come before those that
 # are counted.
 #
-# So many other clients are connected, and idle: a gateway has them, and where
-# it has none, nginx's timers cost a request almost nothing, as long as nobody
-# else has one.
+# Other clients are connected, and idle: a gateway has them, and where it has
+# none, nginx's timers cost a request almost nothing, as long as nobody else
+# has one.
 #
 # How glibc finds a free piece of memory depends on what was allocated before
 # that, and may differ by 1 % of a request from one configuration to another
@@ -40,7 +42,6 @@ sub measure_layout {
     my ($name, $layout, %o) = @_;
 
     my ($warm, $count) = ($o{warm} // 500, $o{count} // 1000);
-    my $idle = $o{idle} // 30;
 
     my $backend = Bench::Backend->new()->start();
     my $callgrind = Bench::Callgrind->new("$name-$layout");
@@ -51,7 +52,7 @@ sub measure_layout {
     $gateway->start();
 
     my ($client, @idle) = map { Bench::Client->new($gateway->{port}) }
-                              0 .. $idle;
+                              0 .. IDLE;
     my @keys = $gateway->keys();
 
     # all credentials get their tokens before anything is counted, which
