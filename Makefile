@@ -33,7 +33,8 @@ PROVE_FLAGS ?=
 
 build       := $(CURDIR)/build
 module      := $(build)/ngx_zertiban_module.so
-sources     := $(wildcard ngx_zertiban_module/*.[ch])
+sources     := $(wildcard ngx_zertiban_module/*.[ch] \
+                   ngx_zertiban_module/*/*.[ch])
 
 nginx       := $(realpath $(shell \
                    PATH="$$PATH:/usr/local/sbin:/usr/sbin" command -v $(NGINX)))

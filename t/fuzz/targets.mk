@@ -6,11 +6,14 @@
 rooms   := endpoint headers identity request response secret token
 targets := credential endpoint headers request response retry_after token
 
-sources := $(wildcard $(MODULE)/*.h $(FUZZ)/*.h) $(OBJS)/Makefile
+folders := $(MODULE) $(wildcard $(MODULE)/*/.)
+sources := $(wildcard $(folders:%=%/*.h) $(FUZZ)/*.h) $(OBJS)/Makefile
 frame   := $(OUT)/fuzz.o $(OUT)/fuzz_json.o
 libs    := $(shell grep -oE '[[:space:]]-l[a-z0-9_-]+' $(OBJS)/Makefile) -lcjson
 
-compile  = $(CC) -c $(CFLAGS) $(ALL_INCS) -I $(MODULE) -o $@
+compile  = $(CC) -c $(CFLAGS) $(ALL_INCS) $(folders:%=-I %) -o $@
+
+vpath ngx_zertiban_%.c $(folders)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -35,7 +38,7 @@ $(OUT)/nginx.a: $(OBJS)/nginx
 $(OUT)/%.o: $(FUZZ)/%.c $(sources)
 	$(compile) $<
 
-$(OUT)/%.o: $(MODULE)/%.c $(sources)
+$(OUT)/%.o: %.c $(sources)
 	$(compile) $<
 
 .PHONY: targets
