@@ -14,35 +14,67 @@
 
 
 typedef struct ngx_zertiban_wait_s  ngx_zertiban_wait_t;
+typedef struct ngx_zertiban_ctx_s  ngx_zertiban_ctx_t;
+
+/* a content handler for all passes, but for the first member of its name */
+
+typedef ngx_int_t (*ngx_zertiban_look_pt)(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx);
+
+
+/* the table of these and of what moves them is in docs/design.md */
+
+typedef enum {
+    NGX_ZERTIBAN_GATED = 0,         /* the content handler was not called */
+    NGX_ZERTIBAN_WAITING,           /* for a token */
+    NGX_ZERTIBAN_BUILDING,          /* there is an upstream, and no request
+                                       of it: the body or the cache may be
+                                       waited for */
+    NGX_ZERTIBAN_SENT,              /* the upstream has the request */
+    NGX_ZERTIBAN_REPLAYING,         /* taken back from the upstream */
+    NGX_ZERTIBAN_DONE
+} ngx_zertiban_state_e;
 
 
 /* one pass of a request through the gate; of r->pool */
 
-typedef struct ngx_zertiban_ctx_s  ngx_zertiban_ctx_t;
-
 struct ngx_zertiban_ctx_s {
+    ngx_zertiban_state_e              state;
+    ngx_zertiban_error_e              error;
+
     ngx_http_request_t               *request;
     ngx_zertiban_ctx_t               *prev;           /* of any request that
                                                          shares r->variables */
+    ngx_zertiban_look_pt              look;           /* for the token */
+
     ngx_zertiban_credential_t        *credential;
     ngx_str_t                         tenant;
 
+    ngx_atomic_uint_t                 generation;     /* of the token sent */
+    ngx_msec_t                        usable;         /* until then */
+
+    /* what is borrowed from nginx meanwhile: of "request" ... */
+
+    ngx_http_event_handler_pt         read_event_handler;
+
+    /* ... and of "upstream", which is NULL before there is one */
+
+    ngx_http_upstream_t              *upstream;
     ngx_int_t                       (*create_request)(ngx_http_request_t *r);
     ngx_int_t                       (*reinit_request)(ngx_http_request_t *r);
     ngx_int_t                       (*process_header)(ngx_http_request_t *r);
-    ngx_http_event_handler_pt         post_handler;   /* where it goes on */
-    ngx_http_event_handler_pt         again;          /* with a token */
-
-    ngx_atomic_uint_t                 generation;     /* of the token sent */
+    void                            (*finalize_request)(ngx_http_request_t *r,
+                                                        ngx_int_t rc);
+    ngx_output_chain_filter_pt        output_filter;
+    void                             *output_ctx;
 
     ngx_zertiban_wait_t              *wait;
     ngx_msec_t                        wait_time;      /* ms */
-    ngx_zertiban_error_e              error;
 
     unsigned                          held:1;         /* the credential */
     unsigned                          waited:1;
-    unsigned                          upstream:1;     /* one was created */
-    unsigned                          built:1;        /* its request, too */
+    unsigned                          late:1;         /* no more tokens */
+    unsigned                          output:1;       /* to this server */
     unsigned                          replayed:1;
     unsigned                          hinted:1;       /* a 103 was sent */
 };

@@ -45,14 +45,51 @@
 
 #ifdef NGX_HTTP_UPSTREAM_EARLY_HINTS
 
-/* since 1.29.0 a 103 may have gone to the client */
+/*
+ * since 1.29.0 a 103 may go to the client, if "early_hints" lets it:
+ * ngx_http_send_early_hints()
+ */
 
-#define ngx_zertiban_early_hints(rc)                                          \
-    ((rc) == NGX_HTTP_UPSTREAM_EARLY_HINTS)
+static ngx_inline ngx_uint_t
+ngx_zertiban_early_hints(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (rc != NGX_HTTP_UPSTREAM_EARLY_HINTS) {
+        return 0;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    return ngx_http_test_predicates(r, clcf->early_hints) == NGX_DECLINED;
+}
+
 
 #else
 
-#define ngx_zertiban_early_hints(rc)       0
+#define ngx_zertiban_early_hints(r, rc)    0
+
+#endif
+
+
+/* whether the connection of a request is one of several on a socket */
+
+#if (NGX_HTTP_V2 && NGX_HTTP_V3)
+
+#define ngx_zertiban_multiplexed(r)                                           \
+    ((r)->stream || (r)->connection->quic)
+
+#elif (NGX_HTTP_V2)
+
+#define ngx_zertiban_multiplexed(r)        ((r)->stream)
+
+#elif (NGX_HTTP_V3)
+
+#define ngx_zertiban_multiplexed(r)        ((r)->connection->quic)
+
+#else
+
+#define ngx_zertiban_multiplexed(r)        0
 
 #endif
 

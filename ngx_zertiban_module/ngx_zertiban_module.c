@@ -7,13 +7,14 @@
 
 
 #include "ngx_zertiban.h"
-#include "ngx_zertiban_gate.h"
+#include "ngx_zertiban_handlers.h"
 #include "ngx_zertiban_headers.h"
 #include "ngx_zertiban_keeper.h"
 #include "ngx_zertiban_notify.h"
 #include "ngx_zertiban_variables.h"
 
 
+static ngx_int_t ngx_zertiban_preconfiguration(ngx_conf_t *cf);
 static void *ngx_zertiban_create_main_conf(ngx_conf_t *cf);
 static void *ngx_zertiban_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -195,12 +196,49 @@ static ngx_command_t  ngx_zertiban_commands[] = {
       offsetof(ngx_zertiban_loc_conf_t, client.ssl.certificate_key),
       NULL },
 
+    /* of nginx, see ngx_zertiban_handlers.c */
+
+    { ngx_string("proxy_pass"),
+      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF|NGX_CONF_TAKE1,
+      ngx_zertiban_handlers_pass,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("grpc_pass"),
+      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_CONF_TAKE1,
+      ngx_zertiban_handlers_pass,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("fastcgi_pass"),
+      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_CONF_TAKE1,
+      ngx_zertiban_handlers_pass,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("uwsgi_pass"),
+      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_CONF_TAKE1,
+      ngx_zertiban_handlers_pass,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("scgi_pass"),
+      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_CONF_TAKE1,
+      ngx_zertiban_handlers_pass,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
 
 static ngx_http_module_t  ngx_zertiban_module_ctx = {
-    ngx_zertiban_variables_add,            /* preconfiguration */
+    ngx_zertiban_preconfiguration,         /* preconfiguration */
     ngx_zertiban_postconfiguration,        /* postconfiguration */
 
     ngx_zertiban_create_main_conf,         /* create main configuration */
@@ -228,6 +266,17 @@ ngx_module_t  ngx_zertiban_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
+
+
+static ngx_int_t
+ngx_zertiban_preconfiguration(ngx_conf_t *cf)
+{
+    if (ngx_zertiban_handlers_check(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_zertiban_variables_add(cf);
+}
 
 
 static void *
@@ -279,6 +328,7 @@ ngx_zertiban_create_loc_conf(ngx_conf_t *cf)
      *     conf->client.resolver = NULL;
      *     conf->credential = NULL;
      *     conf->handler = NULL;
+     *     conf->upstream = NULL;
      *     conf->explicit = 0;
      *     conf->secret_file = 0;
      *     conf->checked = 0;
@@ -331,31 +381,13 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    /*
-     * the content handler is wrapped where it is configured, not in a phase,
-     * for clones of a request take it from there; this runs after the merge
-     * of the module that has set it, since modules of others come last
-     */
+    if (ngx_zertiban_handlers_merge(cf, prev, conf)) {
+        return ngx_zertiban_merge_gate(cf, conf);
+    }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    conf->handler = clcf->handler;
-
-    if (conf->handler == NULL && clcf->noname) {
-
-        /* an "if" block keeps the handler of the location it is in */
-
-        conf->handler = prev->handler;
-    }
-
-    if (!conf->enable) {
-        return NGX_CONF_OK;
-    }
-
-    if (conf->handler) {
-        clcf->handler = ngx_zertiban_handler;
-
-    } else if (!conf->explicit || clcf->loc_conf == NULL) {
+    if (!conf->enable || !conf->explicit || clcf->loc_conf == NULL) {
 
         /* nothing that could be gated, and nobody has asked for it here */
 

@@ -171,20 +171,24 @@ sub seen {
 }
 
 
-# the status and the rest of the lines of a case
+# the status and the rest of the lines of a case, so far, or of all its clients
+
+sub lines {
+    my ($uri) = @_;
+
+    return map { /^\Q$uri\E (\d+ .*)/ ? $1 =~ s/\[-\]/[]/gr : () }
+           split /^/, $t->read_file('logs/access-client.log');
+}
+
 
 sub logged {
     my ($uri) = @_;
 
     my @lines;
 
-    wait_until {
-        @lines = map { /^\Q$uri\E (\d+ .*)/ }
-                 split /^/, $t->read_file('logs/access-client.log');
-        @lines >= 12;
-    };
+    wait_until { @lines = lines($uri); @lines >= 12 };
 
-    return map { s/\[-\]/[]/gr } @lines;
+    return @lines;
 }
 
 
@@ -219,7 +223,10 @@ my $shown = count_of(map { ($callers->shown($_)) x 4 }
 
 # while the pages after them are held back
 
-ok(wait_until(sub { @held == 24 }), 'clients that waited have left');
+ok(wait_until(sub {
+    @held == 24 && lines('/plain/token?client=token-plain') == 12
+                && lines('/plain/late?client=late-plain') == 12;
+}), 'clients that waited have left');
 
 $idp->release(sub {
     my ($request) = @_;

@@ -162,8 +162,11 @@ my @names = qw(renewed late twice young forbidden burst slow);
 
 $tokens->warm(@names);
 
-is(seen($t->get("/$_?client=$_")), '200 hit 200', "a token that is $_")
-    for @refreshed;
+for my $name (@refreshed) {
+    ok(wait_until(sub {
+        seen($t->get("/$name?client=$name")) eq '200 hit 200';
+    }), "a token that is $name");
+}
 
 my %clients = map {
     $_ => $t->start('GET', "/$_/held?client=$_")

@@ -499,7 +499,7 @@ request('/two?client=slow-one&tenant=b', '200 hit - tenant-b 0.000',
 request('/young?client=hit&tenant=a', '401 hit - tenant-a 0.000',
         'a request that is not replayed');
 request('/open/one?client=hit&tenant=a', '200 - - - -', 'no gate');
-request('/returned?client=hit&tenant=a', '204 - - - -',
+request('/returned?client=hit&tenant=a', '204 - - tenant-a -',
         'a gated location that passes nothing');
 
 $down{down} = 1;

@@ -56,12 +56,14 @@ typedef struct {
 
     ngx_zertiban_credential_t     *credential;
 
-    ngx_http_handler_pt            handler;     /* behind the gate */
+    /* behind the gate, NULL if there is nothing that leads upstream */
+
+    ngx_http_handler_pt            handler;
+    ngx_http_upstream_conf_t      *upstream;
 
     unsigned                       explicit:1;  /* "zertiban" is set here */
     unsigned                       secret_file:1;
     unsigned                       checked:1;   /* a request was looked at */
-    unsigned                       upstream:1;  /* the handler makes one */
 } ngx_zertiban_loc_conf_t;
 
 

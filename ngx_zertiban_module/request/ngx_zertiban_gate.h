@@ -16,15 +16,12 @@
 ngx_int_t ngx_zertiban_handler(ngx_http_request_t *r);
 
 /*
- * The last pass of the request through the gate, also if a redirect has
- * followed it; NULL if it was never there.
+ * The tenant that a request of the location acts for.  Returns NGX_OK, or
+ * NGX_ERROR if it cannot be used: it is empty then.
  */
 
-ngx_zertiban_ctx_t *ngx_zertiban_get_ctx(ngx_http_request_t *r);
-
-/* ms, also while the request still waits */
-
-ngx_msec_t ngx_zertiban_wait_time(ngx_zertiban_ctx_t *ctx);
+ngx_int_t ngx_zertiban_gate_tenant(ngx_http_request_t *r,
+    ngx_zertiban_loc_conf_t *zlcf, ngx_str_t *tenant);
 
 /* as in $zertiban_error, a static string */
 

@@ -10,7 +10,9 @@
 
 
 static ngx_list_part_t *ngx_zertiban_headers_last(ngx_list_part_t *part);
-static ngx_uint_t ngx_zertiban_header_tenant(ngx_table_elt_t *h);
+static ngx_uint_t ngx_zertiban_header_is_reserved(ngx_table_elt_t *h);
+static ngx_uint_t ngx_zertiban_header_equals(ngx_table_elt_t *h,
+    ngx_table_elt_t *injected);
 static ngx_list_part_t *ngx_zertiban_headers_replace(ngx_http_request_t *r,
     ngx_zertiban_headers_t *h);
 static ngx_int_t ngx_zertiban_headers_copy(ngx_list_part_t *part,
@@ -22,13 +24,18 @@ static ngx_int_t ngx_zertiban_headers_copy(ngx_list_part_t *part,
 static ngx_table_elt_t  ngx_zertiban_injected[2];
 
 
+/* most names differ from both in their first character */
+
 #define ngx_zertiban_header_reserved(h)                                       \
-    (((h)->key.len == sizeof("authorization") - 1                             \
-      && ngx_memcmp((h)->lowcase_key, "authorization",                        \
-                    sizeof("authorization") - 1)                              \
-         == 0)                                                                \
-     || ((h)->key.len == sizeof("x-tenant-id") - 1                            \
-         && ngx_zertiban_header_tenant(h)))
+    (ngx_zertiban_header_may_be(h) && ngx_zertiban_header_is_reserved(h))
+
+#define ngx_zertiban_header_may_be(h)                                         \
+    ((h)->key.len                                                             \
+     && ((h)->lowcase_key[0] == 'a' || (h)->lowcase_key[0] == 'x'             \
+         || !ngx_zertiban_header_alnum((h)->lowcase_key[0])))
+
+#define ngx_zertiban_header_alnum(ch)                                         \
+    (((ch) >= 'a' && (ch) <= 'z') || ((ch) >= '0' && (ch) <= '9'))
 
 
 void
@@ -129,29 +136,54 @@ ngx_zertiban_headers_last(ngx_list_part_t *part)
 }
 
 
-/* CGI makes the same variable of "-" and "_" */
+static ngx_uint_t
+ngx_zertiban_header_is_reserved(ngx_table_elt_t *h)
+{
+    return ngx_zertiban_header_equals(h, &ngx_zertiban_injected[0])
+           || ngx_zertiban_header_equals(h, &ngx_zertiban_injected[1]);
+}
+
+
+/*
+ * CGI makes the same variable of "-" and "_", and what reads names behind it
+ * may take other characters for these, or leave them out at the ends: all that
+ * is between letters and digits is one "-", and before and behind them nothing.
+ */
 
 static ngx_uint_t
-ngx_zertiban_header_tenant(ngx_table_elt_t *h)
+ngx_zertiban_header_equals(ngx_table_elt_t *h, ngx_table_elt_t *injected)
 {
-    u_char  ch;
-    size_t  i;
+    u_char  *p, *last, *name, *end;
 
-    static u_char  name[] = "x-tenant-id";
+    p = h->lowcase_key;
+    last = p + h->key.len;
 
-    for (i = 0; i < sizeof(name) - 1; i++) {
-        ch = h->lowcase_key[i];
+    name = injected->lowcase_key;
+    end = name + injected->key.len;
 
-        if (ch == '_') {
-            ch = '-';
+    while (p < last && !ngx_zertiban_header_alnum(*p)) { p++; }
+
+    for ( /* void */ ; name < end; name++) {
+
+        if (*name != '-') {
+
+            if (p == last || *p++ != *name) {
+                return 0;
+            }
+
+            continue;
         }
 
-        if (ch != name[i]) {
+        if (p == last || ngx_zertiban_header_alnum(*p)) {
             return 0;
         }
+
+        while (p < last && !ngx_zertiban_header_alnum(*p)) { p++; }
     }
 
-    return 1;
+    while (p < last && !ngx_zertiban_header_alnum(*p)) { p++; }
+
+    return p == last;
 }
 
 

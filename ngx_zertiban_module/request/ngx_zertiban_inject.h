@@ -12,25 +12,13 @@
 
 
 /*
- * Calls the location's content handler, and sees that the upstream request
- * that it makes carries the token of ctx->credential, valid at that moment,
- * and ctx->tenant.  "ctx" is the request's.
+ * Calls ctx->create_request() with the token of ctx->credential and ctx->tenant
+ * among the headers of the request; ctx->generation and ctx->usable are set.
  *
- * If the request has to wait, for its body or for the response cache,
- * ctx->again is called when that is over, with ctx->post_handler set, and
- * ngx_zertiban_inject_resume() is to be called when there is a token.  For a
- * replay ctx->again is called with no ctx->post_handler, and the request is to
- * come here again.
- *
- * Returns what a content handler does.
+ * Returns what that does, or NGX_ERROR if there is no token or no memory.
  */
 
 ngx_int_t ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx);
-
-/* "r" may be gone when it returns */
-
-void ngx_zertiban_inject_resume(ngx_http_request_t *r,
-    ngx_zertiban_ctx_t *ctx);
 
 
 #endif /* _NGX_ZERTIBAN_INJECT_H_INCLUDED_ */

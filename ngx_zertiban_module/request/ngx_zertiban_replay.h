@@ -12,13 +12,27 @@
 
 
 /*
- * Watches the answers of r->upstream, which has just been created.  When the
- * API says 401 the token of ctx->generation is dropped; if the request can be
- * replayed, its upstream is finalized, and ctx->again is called for the posted
- * request, with one reference of it and no ctx->post_handler.
+ * The answer is 401: drops the token that was sent, and takes the request back
+ * for a replay, if that is safe.  Returns what u->process_header() is to.
  */
 
-void ngx_zertiban_replay_watch(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx);
+ngx_int_t ngx_zertiban_replay(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx);
+
+/*
+ * The token has expired before the request was sent to a server: takes it back,
+ * to be refused.  Returns what the output filter is to.
+ */
+
+ngx_int_t ngx_zertiban_replay_expired(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx);
+
+/*
+ * The upstream is finalized with "rc": if that is because the server has cut
+ * the connection while it was sent a body, its answer may have been 401.
+ */
+
+void ngx_zertiban_replay_lost(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
+    ngx_int_t rc);
 
 
 #endif /* _NGX_ZERTIBAN_REPLAY_H_INCLUDED_ */

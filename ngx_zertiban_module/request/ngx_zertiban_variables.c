@@ -8,6 +8,8 @@
 
 #include "ngx_zertiban_variables.h"
 #include "ngx_zertiban_gate.h"
+#include "ngx_zertiban_pass.h"
+#include "ngx_zertiban_wait.h"
 
 
 static ngx_int_t ngx_zertiban_variable_cache(ngx_http_request_t *r,
@@ -85,7 +87,7 @@ ngx_zertiban_variable_cache(ngx_http_request_t *r,
     ngx_str_t            state;
     ngx_zertiban_ctx_t  *ctx;
 
-    ctx = ngx_zertiban_get_ctx(r);
+    ctx = ngx_zertiban_pass_last(r);
 
     if (ctx == NULL) {
         ngx_str_null(&state);
@@ -116,7 +118,7 @@ ngx_zertiban_variable_error(ngx_http_request_t *r,
     ngx_str_t           *name;
     ngx_zertiban_ctx_t  *ctx;
 
-    ctx = ngx_zertiban_get_ctx(r);
+    ctx = ngx_zertiban_pass_last(r);
 
     name = ngx_zertiban_error_name(ctx ? ctx->error : NGX_ZERTIBAN_OK);
 
@@ -130,16 +132,30 @@ static ngx_int_t
 ngx_zertiban_variable_tenant_id(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    ngx_zertiban_ctx_t  *ctx;
+    ngx_str_t                 tenant;
+    ngx_zertiban_ctx_t       *ctx;
+    ngx_zertiban_loc_conf_t  *zlcf;
 
-    ctx = ngx_zertiban_get_ctx(r);
+    ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
+    zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
 
-    if (ctx) {
-        ngx_zertiban_variable_set(v, ctx->tenant.data, ctx->tenant.len);
+    ngx_str_null(&tenant);
+
+    if (ctx == NULL && zlcf->enable && zlcf->tenant_id) {
+
+        /* before the gate: "limit_req_zone" may ask for it */
+
+        (void) ngx_zertiban_gate_tenant(r, zlcf, &tenant);
 
     } else {
-        ngx_zertiban_variable_set(v, NULL, 0);
+        ctx = ngx_zertiban_pass_last(r);
+
+        if (ctx) {
+            tenant = ctx->tenant;
+        }
     }
+
+    ngx_zertiban_variable_set(v, tenant.data, tenant.len);
 
     return NGX_OK;
 }
@@ -153,7 +169,7 @@ ngx_zertiban_variable_wait_time(ngx_http_request_t *r,
     ngx_msec_t           msec;
     ngx_zertiban_ctx_t  *ctx;
 
-    ctx = ngx_zertiban_get_ctx(r);
+    ctx = ngx_zertiban_pass_last(r);
 
     if (ctx == NULL) {
         ngx_zertiban_variable_set(v, NULL, 0);

@@ -182,6 +182,17 @@ ngx_zertiban_keeper_full(ngx_zertiban_credential_t *credential)
 }
 
 
+void
+ngx_zertiban_keeper_doubt(ngx_zertiban_credential_t *credential,
+    ngx_atomic_uint_t generation)
+{
+    ngx_zertiban_zone_doubt(ngx_zertiban_credential_zone(credential),
+                            credential->key, generation);
+
+    (void) ngx_zertiban_keeper_look(credential);
+}
+
+
 static void
 ngx_zertiban_keeper_done(ngx_zertiban_credential_t *credential,
     ngx_uint_t outcome)

@@ -48,6 +48,14 @@ ngx_int_t ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential);
     ngx_zertiban_zone_drop(ngx_zertiban_credential_zone(c), (c)->key,         \
                            generation)
 
+/*
+ * Has the token of "generation" replaced soon, if it is the current one and at
+ * least 10 s old: the API may have refused it.  It stays in use until then.
+ */
+
+void ngx_zertiban_keeper_doubt(ngx_zertiban_credential_t *credential,
+    ngx_atomic_uint_t generation);
+
 /* what has variables is kept fresh if it was used since it changed last */
 
 #define ngx_zertiban_keeper_used(c)  (c)->used = 1

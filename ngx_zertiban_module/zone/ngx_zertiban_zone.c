@@ -27,6 +27,7 @@ static ngx_int_t ngx_zertiban_zone_copy(ngx_zertiban_node_t *node,
     ngx_zertiban_view_t *view);
 static ngx_uint_t ngx_zertiban_zone_valid(ngx_zertiban_node_t *node);
 static void ngx_zertiban_zone_end(ngx_zertiban_node_t *node);
+static ngx_uint_t ngx_zertiban_zone_young(ngx_zertiban_node_t *node);
 static void ngx_zertiban_zone_set_life(ngx_zertiban_node_t *node,
     ngx_zertiban_life_t *life);
 static ngx_msec_t ngx_zertiban_zone_usable(ngx_zertiban_life_t *life);
@@ -333,9 +334,7 @@ ngx_zertiban_zone_drop(ngx_zertiban_zone_t *zone, u_char *key,
 
     if (node && node->generation == generation) {
 
-        if (ngx_zertiban_before(ngx_current_msec,
-                                node->obtained + NGX_ZERTIBAN_YOUNG))
-        {
+        if (ngx_zertiban_zone_young(node)) {
             rc = NGX_DECLINED;
 
         } else {
@@ -347,6 +346,37 @@ ngx_zertiban_zone_drop(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_zertiban_shm_unlock(zone);
 
     return rc;
+}
+
+
+void
+ngx_zertiban_zone_doubt(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_atomic_uint_t generation)
+{
+    ngx_zertiban_node_t  *node;
+
+    ngx_zertiban_shm_lock(zone);
+
+    node = ngx_zertiban_node_find(zone, key);
+
+    if (node && node->generation == generation
+        && !ngx_zertiban_zone_young(node)
+        && ngx_zertiban_before(ngx_current_msec, node->refresh))
+    {
+        node->refresh = ngx_current_msec;
+    }
+
+    ngx_zertiban_shm_unlock(zone);
+}
+
+
+/* a token that was obtained just now is not what the API objects to */
+
+static ngx_uint_t
+ngx_zertiban_zone_young(ngx_zertiban_node_t *node)
+{
+    return ngx_zertiban_before(ngx_current_msec,
+                               node->obtained + NGX_ZERTIBAN_YOUNG);
 }
 
 

@@ -104,6 +104,14 @@ ngx_int_t ngx_zertiban_zone_drop(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_atomic_uint_t generation);
 
 /*
+ * Has the token of "generation" refreshed by whoever looks next, if it is the
+ * current one and was not obtained in the last 10 s.
+ */
+
+void ngx_zertiban_zone_doubt(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_atomic_uint_t generation);
+
+/*
  * Returns 1 while those who wait for the credential have nothing to do but
  * wait: there is no token, and its exchange is in flight in a live process.
  */

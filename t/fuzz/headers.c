@@ -11,6 +11,8 @@
 
 #include "ngx_zertiban_headers.h"
 
+#include <ctype.h>
+
 
 #define FUZZ_HEADERS  64
 
@@ -245,25 +247,39 @@ fuzz_header(ngx_pool_t *pool, ngx_str_t *line, ngx_table_elt_t *h)
 }
 
 
+/* the words of the name, with "-" between them */
+
 static ngx_uint_t
 fuzz_reserved(ngx_table_elt_t *h)
 {
-    size_t  i;
-    char    name[sizeof("authorization")];
+    size_t      i, n;
+    char        name[8192 + 1];
+    ngx_uint_t  word;
 
-    if (h->key.len >= sizeof(name)) {
-        return 0;
-    }
+    n = 0;
+    word = 0;
+
+    fuzz_check(h->key.len * 2 < sizeof(name));
 
     for (i = 0; i < h->key.len; i++) {
-        name[i] = (h->key.data[i] == '_') ? '-' : h->key.data[i];
+
+        if (!isalnum(h->key.data[i])) {
+            word = 0;
+            continue;
+        }
+
+        if (!word && n) {
+            name[n++] = '-';
+        }
+
+        word = 1;
+        name[n++] = h->key.data[i];
     }
 
-    name[i] = '\0';
+    name[n] = '\0';
 
-    return ngx_strlen(name) == i
-           && (strcasecmp(name, "Authorization") == 0
-               || strcasecmp(name, "X-Tenant-ID") == 0);
+    return strcasecmp(name, "Authorization") == 0
+           || strcasecmp(name, "X-Tenant-ID") == 0;
 }
 
 

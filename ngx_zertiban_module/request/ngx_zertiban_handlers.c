@@ -1,0 +1,191 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The content handlers behind the gate: those of the directives that lead
+ * upstream with the headers of the request, and no others.
+ *
+ * A content handler does not tell what it is.  ngx_conf_handler() calls the
+ * first module that has a directive: the module stands before those that have
+ * these (see "config"), calls them itself, and so knows the handler before any
+ * other module can have put one of its own there.
+ */
+
+
+#include "ngx_zertiban_handlers.h"
+#include "ngx_zertiban_gate.h"
+
+
+static ngx_command_t *ngx_zertiban_handlers_find(ngx_module_t *module,
+    ngx_str_t *name);
+static ngx_http_upstream_conf_t *ngx_zertiban_handlers_upstream(
+    ngx_module_t *module, ngx_str_t *pass, void *conf);
+
+
+ngx_int_t
+ngx_zertiban_handlers_check(ngx_conf_t *cf)
+{
+    ngx_uint_t      i;
+    ngx_module_t   *module;
+    ngx_command_t  *cmd;
+
+    for (i = 0; cf->cycle->modules[i] != &ngx_zertiban_module; i++) {
+
+        module = cf->cycle->modules[i];
+
+        for (cmd = ngx_zertiban_module.commands; cmd->name.len; cmd++) {
+
+            if (cmd->set == ngx_zertiban_handlers_pass
+                && ngx_zertiban_handlers_find(module, &cmd->name))
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "ngx_zertiban_module has to come before "
+                                   "%s, which has \"%V\"",
+                                   module->name, &cmd->name);
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+char *
+ngx_zertiban_handlers_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_zertiban_loc_conf_t *zlcf = conf;
+
+    char                      *rv;
+    void                      *module_conf;
+    ngx_uint_t                 i;
+    ngx_module_t              *module;
+    ngx_command_t             *pass;
+    ngx_http_conf_ctx_t       *ctx;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    pass = NULL;
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+
+        module = cf->cycle->modules[i];
+
+        if (module == &ngx_zertiban_module) {
+            continue;
+        }
+
+        pass = ngx_zertiban_handlers_find(module, &cmd->name);
+
+        if (pass) {
+            break;
+        }
+    }
+
+    if (pass == NULL) {
+        return "is of a module that this nginx does not have";
+    }
+
+    ctx = cf->ctx;
+    module_conf = ctx->loc_conf[module->ctx_index];
+
+    rv = pass->set(cf, pass, module_conf);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    zlcf->handler = clcf->handler;
+    zlcf->upstream = ngx_zertiban_handlers_upstream(module, &cmd->name,
+                                                    module_conf);
+
+    clcf->handler = ngx_zertiban_handler;
+
+    return zlcf->upstream ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* NULL if the module does not have a directive of this name */
+
+static ngx_command_t *
+ngx_zertiban_handlers_find(ngx_module_t *module, ngx_str_t *name)
+{
+    ngx_command_t  *cmd;
+
+    if (module->type != NGX_HTTP_MODULE || module->commands == NULL) {
+        return NULL;
+    }
+
+    for (cmd = module->commands; cmd->name.len; cmd++) {
+
+        if (cmd->name.len == name->len
+            && ngx_strncmp(cmd->name.data, name->data, name->len) == 0)
+        {
+            return cmd;
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * The part of a module's configuration that all upstreams have: where it is,
+ * a directive tells that sets a member of it.
+ */
+
+static ngx_http_upstream_conf_t *
+ngx_zertiban_handlers_upstream(ngx_module_t *module, ngx_str_t *pass,
+    void *conf)
+{
+    size_t          offset;
+    ngx_str_t       name;
+    ngx_command_t  *cmd;
+    u_char          buf[32];
+
+    name.data = buf;
+    name.len = ngx_snprintf(buf, sizeof(buf), "%*s_connect_timeout",
+                            pass->len - (sizeof("_pass") - 1), pass->data)
+               - buf;
+
+    cmd = ngx_zertiban_handlers_find(module, &name);
+
+    if (cmd == NULL) {
+        return NULL;
+    }
+
+    offset = cmd->offset - offsetof(ngx_http_upstream_conf_t, connect_timeout);
+
+    return (ngx_http_upstream_conf_t *) ((char *) conf + offset);
+}
+
+
+ngx_uint_t
+ngx_zertiban_handlers_merge(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *prev,
+    ngx_zertiban_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->handler == NULL && clcf->noname) {
+
+        /* "if" and "limit_except" keep that of the location they are in */
+
+        conf->handler = prev->handler;
+        conf->upstream = prev->upstream;
+
+        if (conf->handler && conf->enable && clcf->handler == NULL) {
+            clcf->handler = ngx_zertiban_handler;
+        }
+    }
+
+    if (conf->handler && !conf->enable
+        && clcf->handler == ngx_zertiban_handler)
+    {
+        clcf->handler = conf->handler;
+    }
+
+    return conf->handler && conf->enable;
+}

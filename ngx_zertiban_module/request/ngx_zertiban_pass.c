@@ -1,0 +1,381 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The pass of a request through the gate, and all that it borrows from the
+ * request: r->aio, its event handlers, that of its body, and a reference.
+ */
+
+
+#include "ngx_zertiban_pass.h"
+
+
+static ngx_int_t ngx_zertiban_pass_add_write_event(ngx_http_request_t *r);
+static ngx_int_t ngx_zertiban_pass_check(ngx_http_request_t *r,
+    ngx_http_upstream_t *prev);
+static void ngx_zertiban_pass_body_handler(ngx_http_request_t *r);
+static void ngx_zertiban_pass_event_handler(ngx_http_request_t *r);
+
+
+/*
+ * A redirect zeroes r->ctx, but leaves the variables: a slot among them, which
+ * has no name that a configuration could use, leads to all passes.
+ */
+
+ngx_zertiban_ctx_t *
+ngx_zertiban_pass_create(ngx_http_request_t *r, ngx_zertiban_look_pt look)
+{
+    ngx_zertiban_ctx_t         *ctx;
+    ngx_zertiban_main_conf_t   *zmcf;
+    ngx_http_variable_value_t  *v;
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_zertiban_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
+
+    v = &r->variables[zmcf->ctx_index];
+
+    ctx->request = r;
+    ctx->prev = (ngx_zertiban_ctx_t *) v->data;
+    ctx->look = look;
+
+    v->data = (u_char *) ctx;
+
+    ngx_http_set_ctx(r, ctx, ngx_zertiban_module);
+
+    return ctx;
+}
+
+
+ngx_zertiban_ctx_t *
+ngx_zertiban_pass_last(ngx_http_request_t *r)
+{
+    ngx_zertiban_ctx_t        *ctx;
+    ngx_zertiban_main_conf_t  *zmcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
+
+    if (ctx || (!r->internal && !r->filter_finalize)) {
+        return ctx;
+    }
+
+    zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
+
+    ctx = (ngx_zertiban_ctx_t *) r->variables[zmcf->ctx_index].data;
+
+    while (ctx && ctx->request != r) {
+        ctx = ctx->prev;
+    }
+
+    return ctx;
+}
+
+
+/* ngx_http_filter_finalize_request() zeroes r->ctx under a live upstream */
+
+ngx_zertiban_ctx_t *
+ngx_zertiban_pass_of_upstream(ngx_http_request_t *r)
+{
+    ngx_zertiban_ctx_t        *ctx;
+    ngx_zertiban_main_conf_t  *zmcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
+
+    if (ctx && ctx->upstream == r->upstream) {
+        return ctx;
+    }
+
+    zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
+
+    ctx = (ngx_zertiban_ctx_t *) r->variables[zmcf->ctx_index].data;
+
+    while (ctx && ctx->upstream != r->upstream) {
+        ctx = ctx->prev;
+    }
+
+    return ctx;
+}
+
+
+/*
+ * Content handlers of upstreams hand their request to ngx_http_upstream_init()
+ * as soon as the body was read, maybe before they return: there is no moment
+ * between ngx_http_upstream_create() and u->create_request().  It is made by
+ * r->aio, for which ngx_http_upstream_init_request() returns at once.
+ *
+ * Nothing that looks at r->aio may run under it.  The handlers are nginx's own,
+ * and send nothing; what they evaluate are variables.
+ */
+
+ngx_int_t
+ngx_zertiban_pass_build(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
+    ngx_http_handler_pt handler)
+{
+    ngx_int_t             rc;
+    ngx_uint_t            unread;
+    ngx_http_upstream_t  *u;
+
+    if (ngx_zertiban_pass_add_write_event(r) != NGX_OK) {
+        ctx->state = NGX_ZERTIBAN_DONE;
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    /* as in ngx_http_read_client_request_body() */
+
+    unread = (r == r->main && r->request_body == NULL && !r->discard_body);
+
+    if (unread) {
+        r->read_event_handler = ngx_http_block_reading;
+    }
+
+    ctx->state = NGX_ZERTIBAN_BUILDING;
+
+    u = r->upstream;
+
+    r->aio = 1;
+
+    rc = handler(r);
+
+    r->aio = 0;
+
+    if (rc == NGX_DONE) {
+        rc = ngx_zertiban_pass_check(r, u);
+    }
+
+    if (rc != NGX_OK) {
+        ctx->state = NGX_ZERTIBAN_DONE;
+        return rc;
+    }
+
+    ctx->upstream = r->upstream;
+
+    /* what reads the body has put a handler of its own there */
+
+    if (unread && r->read_event_handler != ngx_http_block_reading) {
+        r->request_body->post_handler = ngx_zertiban_pass_body_handler;
+        return NGX_AGAIN;
+    }
+
+    return NGX_OK;
+}
+
+
+/* as in ngx_http_upstream_init(), which would end the request if it failed */
+
+static ngx_int_t
+ngx_zertiban_pass_add_write_event(ngx_http_request_t *r)
+{
+    ngx_event_t  *wev;
+
+    wev = r->connection->write;
+
+    if (wev->active
+        || !(ngx_event_flags & NGX_USE_CLEAR_EVENT)
+        || ngx_zertiban_multiplexed(r))
+    {
+        return NGX_OK;
+    }
+
+    return ngx_add_event(wev, NGX_WRITE_EVENT, NGX_CLEAR_EVENT);
+}
+
+
+/* sees that r->aio has done what it is for, with this version of nginx, too */
+
+static ngx_int_t
+ngx_zertiban_pass_check(ngx_http_request_t *r, ngx_http_upstream_t *prev)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    if (u && u != prev && u->create_request && u->cleanup == NULL
+        && u->request_bufs == NULL && u->peer.connection == NULL)
+    {
+        return NGX_OK;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, r->connection->log, 0,
+                  "the upstream request was built without a token: this "
+                  "nginx is not one that ngx_zertiban_module knows");
+
+    if (u && u->cleanup) {
+        (*u->cleanup)(r);
+    }
+
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+/* of r->request_body, which calls it once and then is done */
+
+static void
+ngx_zertiban_pass_body_handler(ngx_http_request_t *r)
+{
+    ngx_zertiban_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
+
+    ngx_http_finalize_request(r, ctx->look(r, ctx));
+}
+
+
+/*
+ * ngx_http_upstream_init_request() waits for a cache lock or a cache file in
+ * r->write_event_handler.  The token may go meanwhile, and create_request()
+ * cannot wait for another one: ctx->look() comes before.
+ */
+
+void
+ngx_zertiban_pass_hand_over(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
+{
+    ctx->state = NGX_ZERTIBAN_BUILDING;
+
+    ngx_http_upstream_init(r);
+
+    if (ctx->state != NGX_ZERTIBAN_BUILDING
+        || ngx_http_get_module_ctx(r, ngx_zertiban_module) != ctx)
+    {
+        return;
+    }
+
+#if (NGX_HTTP_CACHE)
+
+    if (r->cache && (r->cache->waiting || r->cache->reading)) {
+        r->write_event_handler = ngx_zertiban_pass_event_handler;
+        return;
+    }
+
+#endif
+
+    /* answered from the cache, or ended with an error */
+
+    ctx->state = NGX_ZERTIBAN_DONE;
+}
+
+
+/*
+ * ngx_http_upstream_cleanup() finalizes the request with NGX_DONE, and so does
+ * ngx_http_upstream_finalize_request(), which NGX_ERROR leads to: it finds no
+ * u->cleanup then.
+ */
+
+ngx_int_t
+ngx_zertiban_pass_take_back(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
+{
+    ngx_http_upstream_t  *u;
+
+    u = ctx->upstream;
+
+    if (ctx->state != NGX_ZERTIBAN_SENT
+        || u->cleanup == NULL
+        || ngx_http_post_request(r, NULL) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ctx->state = NGX_ZERTIBAN_REPLAYING;
+
+    r->main->count += 2;
+
+    (*u->cleanup)(r);
+
+    /* ngx_http_upstream_next(), if it comes first, has nobody to turn to */
+
+    u->peer.tries = 0;
+    u->peer.cached = 0;
+
+    ctx->upstream = NULL;
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_zertiban_pass_event_handler;
+
+    return NGX_OK;
+}
+
+
+/*
+ * r->write_event_handler of a request that was taken back or waits for the
+ * cache.  Whatever happens to the connection, or to requests that share it, may
+ * call it: it goes on once, and not before it is time.
+ */
+
+static void
+ngx_zertiban_pass_event_handler(ngx_http_request_t *r)
+{
+    ngx_zertiban_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
+
+    if (ctx == NULL) {
+        return;
+    }
+
+    switch (ctx->state) {
+
+#if (NGX_HTTP_CACHE)
+
+    case NGX_ZERTIBAN_BUILDING:
+
+        /* as ngx_http_upstream_init_request() and ngx_http_file_cache_open() */
+
+        if (r->aio || r->cache->waiting) {
+            return;
+        }
+
+        break;
+
+#endif
+
+    case NGX_ZERTIBAN_REPLAYING:
+        break;
+
+    default:
+        return;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_http_finalize_request(r, ctx->look(r, ctx));
+}
+
+
+ngx_int_t
+ngx_zertiban_pass_pause(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
+    ngx_uint_t abort)
+{
+    ngx_event_t  *rev;
+
+    ctx->read_event_handler = r->read_event_handler;
+
+    /* as in ngx_http_limit_req_handler() */
+
+    if (abort && r == r->main && !r->post_action) {
+        rev = r->connection->read;
+
+        if (rev->ready) {
+            ngx_post_event(rev, &ngx_posted_events);
+
+        } else if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        r->read_event_handler = ngx_http_test_reading;
+    }
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ctx->state = NGX_ZERTIBAN_WAITING;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_zertiban_pass_resume(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
+{
+    r->read_event_handler = ctx->read_event_handler;
+}
