@@ -23,7 +23,7 @@ sub received {
 
     my $request = Zertiban::API::Request->new(
         stream => $stream, connection => $stream->{number},
-        params => $params, method => $param{REQUEST_METHOD},
+        wrap => $wrap, params => $params, method => $param{REQUEST_METHOD},
         uri => $param{REQUEST_URI}, digest => md5_hex($body),
         length => length $body);
 
@@ -33,8 +33,7 @@ sub received {
                  // "Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nok\n";
     $answer = $answer->($request) if ref $answer;
 
-    $stream->write($wrap->($answer));
-    $stream->finish();
+    $request->answer($answer) if defined $answer;
 }
 
 

@@ -59,9 +59,11 @@ sub tenant {
 sub answer {
     my ($self, $bytes) = @_;
 
-    $self->{stream}->write($bytes);
+    my $wrap = $self->{wrap};
+
+    $self->{stream}->write($wrap ? $wrap->($bytes) : $bytes);
     $self->{stream}->finish()
-        if grep { /close/ } $self->header('Connection');
+        if $wrap || grep { /close/ } $self->header('Connection');
 }
 
 
