@@ -188,11 +188,11 @@ ngx_zertiban_gate_look(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
     ngx_int_t  rc;
 
-    rc = ngx_zertiban_keeper_token(ctx->credential);
-
-    if (ctx->late && rc != NGX_DECLINED) {
-        rc = NGX_ABORT;
+    if (ctx->late) {
+        return ngx_zertiban_gate_no_token(r, ctx, NGX_ABORT);
     }
+
+    rc = ngx_zertiban_keeper_token(ctx->credential);
 
     if (rc != NGX_AGAIN && !ctx->waited) {
         ngx_zertiban_keeper_used(ctx->credential);
