@@ -71,6 +71,7 @@ struct ngx_zertiban_ctx_s {
     ngx_zertiban_wait_t              *wait;
     ngx_msec_t                        wait_time;      /* ms */
 
+    unsigned                          wrapped:1;      /* by zlcf->wrapper */
     unsigned                          held:1;         /* the credential */
     unsigned                          waited:1;
     unsigned                          late:1;         /* no more tokens */

@@ -328,6 +328,7 @@ ngx_zertiban_create_loc_conf(ngx_conf_t *cf)
      *     conf->client.resolver = NULL;
      *     conf->credential = NULL;
      *     conf->handler = NULL;
+     *     conf->wrapper = NULL;
      *     conf->upstream = NULL;
      *     conf->explicit = 0;
      *     conf->secret_file = 0;
@@ -392,6 +393,15 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         /* nothing that could be gated, and nobody has asked for it here */
 
         return NGX_CONF_OK;
+    }
+
+    if (clcf->handler) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"zertiban\" has no effect in the location \"%V\": it "
+                      "is for \"proxy_pass\", \"grpc_pass\", "
+                      "\"fastcgi_pass\", \"uwsgi_pass\" and \"scgi_pass\", "
+                      "in %V:%ui",
+                      &clcf->name, &conf->place.file, conf->place.line);
     }
 
     return ngx_zertiban_merge_gate(cf, conf);

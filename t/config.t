@@ -13,7 +13,7 @@ use File::Temp qw(tempdir);
 use Test::More;
 
 my $nginx  = $ENV{TEST_NGINX_BINARY} // 'nginx';
-my $load   = Zertiban::Nginx::load_module();
+our $load   = Zertiban::Nginx::load_module();
 my $dir    = tempdir(CLEANUP => 1);
 my $uuid   = '7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11';
 my $files  = 0;
@@ -363,6 +363,58 @@ for my $case (@bad_values) {
 
 accepted('an empty scope is accepted', location(zertiban_scope => '""'));
 
+
+# -- what the gate stands before
+
+for my $handler ('stub_status', 'empty_gif') {
+    my ($name, $value) = split / /, $handler;
+
+    warned("a gate before $name is warned about", 'zertiban',
+           location($name => $value // ''), qr/no effect.*proxy_pass/);
+
+    accepted("$name in a server that has a gate is accepted",
+             http([settings(%gate)], [], "location /t { $handler; }"));
+}
+
+my %passes = map { ("${_}_pass" => '127.0.0.1:9') }
+             qw(proxy grpc fastcgi uwsgi scgi);
+
+$passes{proxy_pass} = 'http://127.0.0.1:9';
+
+for my $name (sort keys %passes) {
+    my $pass = "$name $passes{$name};";
+
+    same("$name in a location", "location /t { $pass }");
+    same("$name in \"$_\"", "location /t { $pass $_ { $pass } }")
+        for 'if ($arg_x)', 'limit_except GET';
+    same("$name given twice", "location /t { $pass $pass }");
+    same("$name without a value", "location /t { $name; }");
+    same("$name with two values", "location /t { $name a b; }");
+    same("$name with a bad value", "location /t { $name 127.0.0.1:none; }");
+    same("$name with a variable", "location /t { $name \$arg_x; }");
+    same("$name in a server", $pass);
+    same("$name in no block", "location /t { $name $passes{$name} }");
+    same("$name after another handler", "location /t { empty_gif; $pass }");
+}
+
+# one that comes behind would not be asked
+
+if ($load) {
+    my ($path) = $load =~ /(\S+);/;
+    my $last = content($path) =~ s/ngx_http_log_module/ngx_http_log_nodule/gr;
+
+    isnt($last, content($path), 'a module that is put behind all others');
+    save("$dir/last.so", $last);
+
+    local $load = "load_module $dir/last.so;";
+
+    my ($status, $lines) = check('location /t { }');
+
+    is($status, 1, 'is refused');
+    like(join("\n", @$lines), qr/has to come before ngx_http_\w+_module/,
+         'and says before which it has to come');
+}
+
 done_testing();
 
 
@@ -412,6 +464,27 @@ sub accepted {
 }
 
 
+# what nginx says of itself, it says with the module, too
+
+sub same {
+    my ($name, $conf) = @_;
+
+    return if !$load;
+
+    my ($with, @with) = map { ref ? @$_ : $_ } check($conf);
+    my ($without, @without) = do {
+        local $load = '';
+        map { ref ? @$_ : $_ } check($conf);
+    };
+
+    # times and processes
+    s/^\S+ \S+ (\[\w+\]) \S+/$1/ for @with, @without;
+
+    is(join("\n", $with, @with), join("\n", $without, @without),
+       "$name: nginx says the same");
+}
+
+
 sub blames {
     my ($line, $directive, $why) = @_;
 
@@ -449,10 +522,16 @@ sub check {
 sub source_line {
     my ($number) = @_;
 
-    open my $in, '<', "$dir/nginx.conf" or die "nginx.conf: $!";
-    my @lines = <$in>;
+    return (split /^/, content("$dir/nginx.conf"))[$number - 1] // '';
+}
 
-    return $lines[$number - 1] // '';
+
+sub content {
+    my ($path) = @_;
+
+    open my $in, '<:raw', $path or die "$path: $!";
+
+    return do { local $/; <$in> };
 }
 
 

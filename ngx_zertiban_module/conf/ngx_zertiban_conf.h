@@ -59,6 +59,7 @@ typedef struct {
     /* behind the gate, NULL if there is nothing that leads upstream */
 
     ngx_http_handler_pt            handler;
+    ngx_http_handler_pt            wrapper;     /* of another module */
     ngx_http_upstream_conf_t      *upstream;
 
     unsigned                       explicit:1;  /* "zertiban" is set here */

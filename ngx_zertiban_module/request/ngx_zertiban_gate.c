@@ -85,6 +85,14 @@ ngx_zertiban_handler(ngx_http_request_t *r)
         return zlcf->handler(r);
     }
 
+    if (zlcf->wrapper) {
+        ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
+
+        if (ctx && ctx->wrapped && ctx->state == NGX_ZERTIBAN_GATED) {
+            return ngx_zertiban_gate_look(r, ctx);
+        }
+    }
+
     ctx = ngx_zertiban_pass_create(r, ngx_zertiban_gate_look);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -244,6 +252,15 @@ ngx_zertiban_gate_pass(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
     }
 
     zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
+
+    if (zlcf->wrapper && !ctx->wrapped) {
+
+        /* it comes back through ngx_zertiban_handler() */
+
+        ctx->wrapped = 1;
+
+        return zlcf->wrapper(r);
+    }
 
     rc = ngx_zertiban_pass_build(r, ctx, zlcf->handler);
 

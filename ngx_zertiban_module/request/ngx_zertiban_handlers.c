@@ -9,6 +9,9 @@
  * first module that has a directive: the module stands before those that have
  * these (see "config"), calls them itself, and so knows the handler before any
  * other module can have put one of its own there.
+ *
+ * One that has, such as "track_uploads", is between the gate and the handler:
+ * it may rely on that the request is on its way when it returns.
  */
 
 
@@ -169,22 +172,33 @@ ngx_zertiban_handlers_merge(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *prev,
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    if (conf->handler == NULL && clcf->noname) {
+    if (conf->handler) {
+
+        if (clcf->handler != ngx_zertiban_handler) {
+
+            /* another directive has put its own before it */
+
+            conf->wrapper = clcf->handler;
+        }
+
+        if (conf->enable) {
+            clcf->handler = ngx_zertiban_handler;
+
+        } else if (conf->wrapper == NULL) {
+            clcf->handler = conf->handler;
+        }
+
+    } else if (clcf->noname) {
 
         /* "if" and "limit_except" keep that of the location they are in */
 
         conf->handler = prev->handler;
+        conf->wrapper = prev->wrapper;
         conf->upstream = prev->upstream;
 
         if (conf->handler && conf->enable && clcf->handler == NULL) {
             clcf->handler = ngx_zertiban_handler;
         }
-    }
-
-    if (conf->handler && !conf->enable
-        && clcf->handler == ngx_zertiban_handler)
-    {
-        clcf->handler = conf->handler;
     }
 
     return conf->handler && conf->enable;

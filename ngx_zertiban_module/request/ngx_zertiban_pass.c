@@ -378,4 +378,6 @@ void
 ngx_zertiban_pass_resume(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
     r->read_event_handler = ctx->read_event_handler;
+
+    ctx->state = ctx->upstream ? NGX_ZERTIBAN_BUILDING : NGX_ZERTIBAN_GATED;
 }
