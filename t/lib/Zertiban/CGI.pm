@@ -49,7 +49,7 @@ sub read_scgi {
     my %param = map { @$_ } @params;
     my $body = substr $stream->{in}, $start + $length + 1;
 
-    return if length $body < $param{CONTENT_LENGTH};
+    return if length $body < ($param{CONTENT_LENGTH} || 0);
 
     return (\@params, $body, sub { $_[0] });
 }
