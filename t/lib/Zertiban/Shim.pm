@@ -1,7 +1,7 @@
 package Zertiban::Shim;
 
 # A library that is preloaded into one nginx: its wall clock can be set off,
-# and one of its processes can be killed or stopped while it holds the mutex
+# epoll can be made to fail, and one of its processes can be killed or stopped while it holds the mutex
 # of the zone. Zertiban::Nginx->new(env => $shim->env()) puts it to use.
 
 use strict;
@@ -104,6 +104,15 @@ sub hit {
     sysread $self->{control}, my $pid, 4;
 
     return unpack 'L', $pid;
+}
+
+
+# epoll takes no more events of connections, or does again
+
+sub set_unwatched {
+    my ($self, $unwatched) = @_;
+
+    $self->write(252, 'L', $unwatched ? 1 : 0);
 }
 
 

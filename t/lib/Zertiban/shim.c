@@ -1,18 +1,20 @@
 
 /*
- * To be preloaded into nginx: its wall clock can be set off, and a process
- * can be killed or stopped in the middle of a copy or a wipe, and so with
- * the mutex of a zone.  What is to be done is in a file that all processes
+ * To be preloaded into nginx: its wall clock can be set off, epoll can be made
+ * to fail, and a process can be killed or stopped in the middle of a copy or a
+ * wipe, and so with the mutex of a zone.  What is to be done is in a file that all processes
  * map and the test writes; see Shim.pm.
  */
 
 
 #define _GNU_SOURCE
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -34,7 +36,8 @@ typedef struct {
     uint32_t   signal;
     uint32_t   pid;             /* of the process that got it */
     uint32_t   len;
-    char       text[232];
+    char       text[228];
+    uint32_t   unwatched;       /* no more events of connections */
 } control_t;
 
 
@@ -222,4 +225,16 @@ time(time_t *t)
     }
 
     return ts.tv_sec;
+}
+
+
+int
+epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
+{
+    if (control && control->unwatched && op != EPOLL_CTL_DEL) {
+        errno = ENOMEM;
+        return -1;
+    }
+
+    return syscall(SYS_epoll_ctl, ep, op, fd, ev);
 }
