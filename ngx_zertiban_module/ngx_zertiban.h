@@ -18,7 +18,7 @@ typedef struct ngx_zertiban_ctx_s  ngx_zertiban_ctx_t;
 
 /* a content handler for all passes, but for the first member of its name */
 
-typedef ngx_int_t (*ngx_zertiban_look_pt)(ngx_http_request_t *r,
+typedef ngx_int_t (*ngx_zertiban_pass_pt)(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
 
 
@@ -45,7 +45,7 @@ struct ngx_zertiban_ctx_s {
     ngx_http_request_t               *request;
     ngx_zertiban_ctx_t               *prev;           /* of any request that
                                                          shares r->variables */
-    ngx_zertiban_look_pt              look;           /* for the token */
+    ngx_zertiban_pass_pt              look;           /* for the token */
 
     ngx_zertiban_credential_t        *credential;
     ngx_str_t                         tenant;

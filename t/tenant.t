@@ -97,7 +97,8 @@ sub seen {
 
 is(seen('/?tenant=one'), '200 [tenant-one] [tenant-one] some',
    'a script sees the tenant');
-is(seen('/?tenant=big'), '200 [tenant-big] [tenant-big] big', 'and so does a map');
+is(seen('/?tenant=big'), '200 [tenant-big] [tenant-big] big',
+   'and so does a map');
 is(seen('/open?tenant=one'), '200 [] [] none', 'where there is no gate, none');
 is(seen('/denied?tenant=one'), '403 [tenant-one] [] some',
    'of a request that is denied');

@@ -34,6 +34,11 @@ $t->run(<<'EOF', API => $api->address(), IDP => $idp->url());
             error_page 500 = /text;
         }
 
+        location /other {
+            zertiban_client_id $arg_client;
+            proxy_pass http://%%API%%;
+        }
+
         location /open {
             zertiban off;
             proxy_pass http://%%API%%;
@@ -73,6 +78,19 @@ for my $name (sort keys %cases) {
 
 is($t->get('/')->{status}, 200, 'later ones are served');
 
-$t->finish(allow => qr/epoll_ctl\(\d+, \d+\) failed/);
+# the connection to the token endpoint
+
+my $client = Zertiban::Client->new($t->port());
+
+$t->get('/text');
+$shim->set_unwatched(1);
+$client->send("GET /other?client=other HTTP/1.1\r\nHost: localhost\r\n\r\n");
+is($client->response()->{status}, 503, 'no connection to the endpoint');
+$shim->set_unwatched(0);
+
+like($t->error_log(qr/no new token/), qr/: epoll_ctl\(.*\) failed \(12: /,
+     'the log says why');
+
+$t->finish(allow => qr/epoll_ctl\([\w, ]+\) failed/);
 
 done_testing();

@@ -160,8 +160,8 @@ ngx_zertiban_client_abort(ngx_zertiban_client_t *cl)
 
 
 /*
- * Keeps the text of a line, which is the reason if the exchange fails,
- * and passes on what is not about the peer.
+ * Keeps the text of a line, which is the reason if the exchange fails, and
+ * passes on what is not about the peer.
  */
 
 static void
@@ -181,22 +181,19 @@ ngx_zertiban_client_log(ngx_log_t *log, ngx_uint_t level, u_char *buf,
         last--;
     }
 
-    p = ngx_strlchr(buf, last, '#');
+    p = buf + ngx_min(ngx_cached_err_log_time.len, (size_t) (last - buf));
+    p = ngx_strnstr(p, ": ", last - p);
+    p = p ? p + 2 : buf;
 
-    if (p) {
-        p = ngx_strlchr(p, last, ' ');
+    if (level != NGX_LOG_DEBUG) {
+        cl->reason_len = ngx_min(last - p, NGX_ZERTIBAN_REASON_MAX);
+        ngx_memcpy(cl->reason, p, cl->reason_len);
     }
-
-    p = p ? p + 1 : buf;
 
     if (level == NGX_LOG_DEBUG || level <= NGX_LOG_ALERT) {
         ngx_log_error_core(level, ngx_cycle->log, 0, "%*s",
                            (size_t) (last - p), p);
-        return;
     }
-
-    cl->reason_len = ngx_min(last - p, NGX_ZERTIBAN_REASON_MAX);
-    ngx_memcpy(cl->reason, p, cl->reason_len);
 }
 
 

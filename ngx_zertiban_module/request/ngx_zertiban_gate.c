@@ -285,17 +285,17 @@ ngx_zertiban_gate_no_token(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     ngx_int_t rc)
 {
     ngx_msec_t             delay;
-    ngx_zertiban_view_t   *view;
+    ngx_zertiban_look_t   *look;
     ngx_zertiban_error_e   error;
 
-    view = &ctx->credential->view;
+    look = &ctx->credential->look;
     delay = 0;
 
     switch (rc) {
 
     case NGX_DECLINED:
-        error = view->error;
-        delay = view->delay;
+        error = look->error;
+        delay = look->delay;
         break;
 
     case NGX_ABORT:

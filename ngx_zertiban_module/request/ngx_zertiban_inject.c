@@ -19,28 +19,28 @@ ngx_int_t
 ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
     ngx_int_t                  rc;
-    ngx_zertiban_view_t       *view;
+    ngx_zertiban_copy_t       *copy;
     ngx_zertiban_headers_t     headers;
     ngx_zertiban_loc_conf_t   *zlcf;
     ngx_zertiban_main_conf_t  *zmcf;
 
-    view = &ctx->credential->view;
+    copy = &ctx->credential->copy;
 
     /*
      * the gate has looked in this turn of the event loop: other workers may
      * have dropped the token since, but it is not too late to use it
      */
 
-    if (view->generation == 0
-        || !ngx_zertiban_before(ngx_current_msec, view->usable))
+    if (copy->generation == 0
+        || !ngx_zertiban_before(ngx_current_msec, copy->usable))
     {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "the token has gone before the request was built");
         return NGX_ERROR;
     }
 
-    ctx->generation = view->generation;
-    ctx->usable = view->usable;
+    ctx->generation = copy->generation;
+    ctx->usable = copy->usable;
 
     zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
 
@@ -54,7 +54,7 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
         (void) ngx_http_get_indexed_variable(r, zmcf->tenant_index);
     }
 
-    if (ngx_zertiban_headers_inject(r, &headers, &view->value, &ctx->tenant)
+    if (ngx_zertiban_headers_inject(r, &headers, &copy->value, &ctx->tenant)
         != NGX_OK)
     {
         return NGX_ERROR;
@@ -68,7 +68,7 @@ ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 
     if (rc == NGX_OK && !zlcf->checked) {
         zlcf->checked = 1;
-        ngx_zertiban_inject_check(r, zlcf, &view->value);
+        ngx_zertiban_inject_check(r, zlcf, &copy->value);
     }
 
     return rc;

@@ -23,7 +23,7 @@ static void ngx_zertiban_pass_event_handler(ngx_http_request_t *r);
  */
 
 ngx_zertiban_ctx_t *
-ngx_zertiban_pass_create(ngx_http_request_t *r, ngx_zertiban_look_pt look)
+ngx_zertiban_pass_create(ngx_http_request_t *r, ngx_zertiban_pass_pt look)
 {
     ngx_zertiban_ctx_t         *ctx;
     ngx_zertiban_main_conf_t   *zmcf;

@@ -19,7 +19,7 @@
  */
 
 ngx_zertiban_ctx_t *ngx_zertiban_pass_create(ngx_http_request_t *r,
-    ngx_zertiban_look_pt look);
+    ngx_zertiban_pass_pt look);
 
 /*
  * The last pass of the request, also if a redirect has followed it; NULL if

@@ -264,7 +264,7 @@ ngx_zertiban_credential_free(ngx_zertiban_credential_t *credential)
         ngx_del_timer(&credential->timer);
     }
 
-    ngx_zertiban_view_free(&credential->view);
+    ngx_zertiban_copy_free(&credential->copy);
 
     if (credential->pinned) {
         return;

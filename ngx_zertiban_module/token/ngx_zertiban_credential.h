@@ -32,9 +32,6 @@ typedef struct {
 } ngx_zertiban_credentials_t;
 
 
-typedef struct ngx_zertiban_exchange_s  ngx_zertiban_exchange_t;
-
-
 typedef struct {
     ngx_rbtree_node_t                rbnode;
     ngx_queue_t                      queue;       /* in "pinned", "dynamic" */
@@ -49,11 +46,13 @@ typedef struct {
     u_char                           key[NGX_ZERTIBAN_KEY_LEN];
 
     ngx_zertiban_node_t             *node;
-    ngx_zertiban_view_t              view;
-    ngx_msec_t                       fresh;       /* no look at the zone
-                                                     until then */
+    ngx_zertiban_copy_t              copy;        /* of the token */
+    ngx_zertiban_look_t              look;        /* the last one */
+    ngx_msec_t                       fresh;       /* none until then */
     ngx_event_t                      timer;       /* to look by itself */
-    ngx_zertiban_exchange_t         *exchange;    /* in flight here */
+
+    ngx_zertiban_client_t           *exchange;    /* in flight here */
+    ngx_uint_t                       lease;       /* of it */
 
     ngx_uint_t                       refs;        /* holders */
     unsigned                         pinned:1;    /* known to the

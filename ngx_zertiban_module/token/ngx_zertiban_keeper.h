@@ -22,15 +22,15 @@ void ngx_zertiban_keeper_stop(ngx_zertiban_credentials_t *credentials);
  * Takes no lock while the worker's copy is current.
  *
  * Returns
- *     NGX_OK        view.value is the header's value, until the event loop runs
+ *     NGX_OK        copy.value is the header's value, until the event loop runs
  *     NGX_AGAIN     an exchange is in flight, or will be
- *     NGX_DECLINED  there is none: view.error, and view.delay in ms
+ *     NGX_DECLINED  there is none: look.error, and look.delay in ms
  *     NGX_ERROR     the zone is full, or there is no memory
  */
 
 #define ngx_zertiban_keeper_token(c)                                          \
-    (((c)->view.generation                                                    \
-      && (c)->view.generation == (c)->node->generation                        \
+    (((c)->copy.generation                                                    \
+      && (c)->copy.generation == (c)->node->generation                        \
       && ngx_zertiban_before(ngx_current_msec, (c)->fresh))                   \
      ? NGX_OK : ngx_zertiban_keeper_look(c))
 

@@ -25,7 +25,7 @@ ngx_zertiban_waiters_join(ngx_zertiban_credential_t *credential,
 
     if (ngx_queue_empty(&credential->waiters)) {
         ngx_queue_insert_tail(&credentials->waiting, &credential->waiting);
-        credential->ended = credential->view.ended;
+        credential->ended = credential->look.ended;
     }
 
     ngx_queue_insert_tail(&credential->waiters, &waiter->queue);

@@ -20,11 +20,12 @@
 
 
 static ngx_int_t ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_node_t *node, ngx_msec_t timeout, ngx_zertiban_view_t *view);
+    ngx_zertiban_node_t *node, ngx_msec_t timeout, ngx_zertiban_copy_t *copy,
+    ngx_zertiban_look_t *look);
 static void ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_node_t *node, ngx_msec_t timeout, ngx_zertiban_view_t *view);
+    ngx_zertiban_node_t *node, ngx_msec_t timeout, ngx_zertiban_look_t *look);
 static ngx_int_t ngx_zertiban_zone_copy(ngx_zertiban_node_t *node,
-    ngx_zertiban_view_t *view);
+    ngx_zertiban_copy_t *copy);
 static ngx_uint_t ngx_zertiban_zone_valid(ngx_zertiban_node_t *node);
 static void ngx_zertiban_zone_end(ngx_zertiban_node_t *node);
 static ngx_uint_t ngx_zertiban_zone_young(ngx_zertiban_node_t *node);
@@ -39,12 +40,12 @@ static ngx_msec_t ngx_zertiban_zone_spread(ngx_msec_t msec);
 ngx_int_t
 ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_zertiban_node_t **nodep, ngx_uint_t pinned, ngx_msec_t timeout,
-    ngx_zertiban_view_t *view)
+    ngx_zertiban_copy_t *copy, ngx_zertiban_look_t *look)
 {
     ngx_int_t             rc;
     ngx_zertiban_node_t  *node;
 
-    view->lease = 0;
+    look->lease = 0;
 
     ngx_zertiban_shm_lock(zone);
 
@@ -57,7 +58,7 @@ ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
             node->pinned = zone->configuration;
         }
 
-        rc = ngx_zertiban_zone_look(zone, node, timeout, view);
+        rc = ngx_zertiban_zone_look(zone, node, timeout, copy, look);
 
     } else {
         rc = NGX_ERROR;
@@ -66,7 +67,7 @@ ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_zertiban_shm_unlock(zone);
 
     if (rc == NGX_ERROR) {
-        view->next = ngx_current_msec + NGX_ZERTIBAN_LOOK_FULL;
+        look->next = ngx_current_msec + NGX_ZERTIBAN_LOOK_FULL;
     }
 
     return rc;
@@ -75,43 +76,43 @@ ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
 
 static ngx_int_t
 ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
-    ngx_msec_t timeout, ngx_zertiban_view_t *view)
+    ngx_msec_t timeout, ngx_zertiban_copy_t *copy, ngx_zertiban_look_t *look)
 {
     ngx_uint_t  delayed;
 
     delayed = (node->failures
                && ngx_zertiban_before(ngx_current_msec, node->retry));
 
-    view->ended = node->ended;
-    view->next = ngx_current_msec + NGX_ZERTIBAN_LOOK;
+    look->ended = node->ended;
+    look->next = ngx_current_msec + NGX_ZERTIBAN_LOOK;
 
     if (ngx_zertiban_zone_valid(node)) {
 
-        if (ngx_zertiban_zone_copy(node, view) != NGX_OK) {
+        if (ngx_zertiban_zone_copy(node, copy) != NGX_OK) {
             return NGX_ERROR;
         }
 
         if (ngx_zertiban_before(ngx_current_msec, node->refresh)) {
-            view->next = node->refresh;
+            look->next = node->refresh;
 
         } else if (delayed) {
-            view->next = node->retry;
+            look->next = node->retry;
 
         } else if (!ngx_exiting) {
-            ngx_zertiban_zone_lease(zone, node, timeout, view);
+            ngx_zertiban_zone_lease(zone, node, timeout, look);
         }
 
         return NGX_OK;
     }
 
     if (delayed && !ngx_zertiban_node_leased(node)) {
-        view->error = node->error;
-        view->delay = node->retry - ngx_current_msec;
-        view->next = node->retry;
+        look->error = node->error;
+        look->delay = node->retry - ngx_current_msec;
+        look->next = node->retry;
         return NGX_DECLINED;
     }
 
-    ngx_zertiban_zone_lease(zone, node, timeout, view);
+    ngx_zertiban_zone_lease(zone, node, timeout, look);
 
     return NGX_AGAIN;
 }
@@ -119,12 +120,12 @@ ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
 
 static void
 ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
-    ngx_msec_t timeout, ngx_zertiban_view_t *view)
+    ngx_msec_t timeout, ngx_zertiban_look_t *look)
 {
     if (ngx_zertiban_node_leased(node)) {
 
-        if (ngx_zertiban_before(node->deadline, view->next)) {
-            view->next = node->deadline;
+        if (ngx_zertiban_before(node->deadline, look->next)) {
+            look->next = node->deadline;
         }
 
         return;
@@ -136,7 +137,7 @@ ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
         && ngx_zertiban_before(ngx_current_msec,
                                node->started + NGX_ZERTIBAN_SPACING))
     {
-        view->next = node->started + NGX_ZERTIBAN_SPACING;
+        look->next = node->started + NGX_ZERTIBAN_SPACING;
         return;
     }
 
@@ -145,35 +146,35 @@ ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
     node->started = ngx_current_msec;
     node->deadline = ngx_current_msec + timeout + NGX_ZERTIBAN_SLACK;
 
-    view->lease = node->lease;
+    look->lease = node->lease;
 }
 
 
 /* an allocation under the lock: once a worker for a credential */
 
 static ngx_int_t
-ngx_zertiban_zone_copy(ngx_zertiban_node_t *node, ngx_zertiban_view_t *view)
+ngx_zertiban_zone_copy(ngx_zertiban_node_t *node, ngx_zertiban_copy_t *copy)
 {
     u_char  *p;
 
-    if (view->size < node->len) {
+    if (copy->size < node->len) {
 
         p = ngx_alloc(node->size, ngx_cycle->log);
         if (p == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_zertiban_view_free(view);
+        ngx_zertiban_copy_free(copy);
 
-        view->value.data = p;
-        view->size = node->size;
+        copy->value.data = p;
+        copy->size = node->size;
     }
 
-    ngx_memcpy(view->value.data, node->value, node->len);
+    ngx_memcpy(copy->value.data, node->value, node->len);
 
-    view->value.len = node->len;
-    view->generation = node->generation;
-    view->usable = node->usable;
+    copy->value.len = node->len;
+    copy->generation = node->generation;
+    copy->usable = node->usable;
 
     return NGX_OK;
 }
@@ -401,11 +402,11 @@ ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key)
 
 
 void
-ngx_zertiban_view_free(ngx_zertiban_view_t *view)
+ngx_zertiban_copy_free(ngx_zertiban_copy_t *copy)
 {
-    if (view->value.data) {
-        ngx_explicit_memzero(view->value.data, view->size);
-        ngx_free(view->value.data);
+    if (copy->value.data) {
+        ngx_explicit_memzero(copy->value.data, copy->size);
+        ngx_free(copy->value.data);
     }
 }
 

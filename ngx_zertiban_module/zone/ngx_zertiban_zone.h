@@ -11,20 +11,25 @@
 #include "ngx_zertiban_node.h"
 
 
-/* a worker's copy of a token, and what it was told about the credential */
+/* a worker's copy of a token */
 
 typedef struct {
     ngx_str_t                   value;          /* "Bearer <token>" */
     size_t                      size;           /* ngx_alloc()ed for it */
-    ngx_atomic_uint_t           generation;
+    ngx_atomic_uint_t           generation;     /* 0: there is none */
     ngx_msec_t                  usable;         /* until then */
+} ngx_zertiban_copy_t;
 
+
+/* what a worker was told about a credential when it looked last */
+
+typedef struct {
     ngx_uint_t                  lease;          /* the caller's, or 0 */
     ngx_msec_t                  next;           /* when to look again */
     ngx_atomic_uint_t           ended;          /* of the node */
     ngx_zertiban_error_e        error;
     ngx_msec_t                  delay;          /* ms to the next attempt */
-} ngx_zertiban_view_t;
+} ngx_zertiban_look_t;
 
 
 /* how long a token is good for, ms */
@@ -40,11 +45,11 @@ typedef struct {
  * All that follows takes the slab pool's mutex itself and never keeps it.
  *
  * Looks the credential "key" up, makes it if it is new, and copies its token
- * to "view".  "*nodep" is set, for what may be read of it.  "pinned" keeps
+ * to "copy".  "*nodep" is set, for what may be read of it.  "pinned" keeps
  * the credential in the zone as long as this configuration is in use.
  *
  * Whoever finds that an exchange is due is given the lease for it: with
- * view->lease set, the caller must run one within "timeout" ms and then call
+ * look->lease set, the caller must run one within "timeout" ms and then call
  * one of
  * ngx_zertiban_zone_publish(), _fail() and _release().  A worker that is
  * shutting down is given none while the token is valid.
@@ -52,13 +57,13 @@ typedef struct {
  * Returns
  *     NGX_OK        the token is valid
  *     NGX_AGAIN     none yet, an exchange is in flight or the caller's to run
- *     NGX_DECLINED  none, and no attempt before view->delay; see view->error
+ *     NGX_DECLINED  none, and no attempt before look->delay; see look->error
  *     NGX_ERROR     the zone is full, or there is no memory for the copy
  */
 
 ngx_int_t ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_zertiban_node_t **nodep, ngx_uint_t pinned, ngx_msec_t timeout,
-    ngx_zertiban_view_t *view);
+    ngx_zertiban_copy_t *copy, ngx_zertiban_look_t *look);
 
 /* whether a token of such a life can be used now */
 
@@ -120,7 +125,7 @@ ngx_uint_t ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key);
 
 /* wipes and frees the copy of the token; takes no mutex */
 
-void ngx_zertiban_view_free(ngx_zertiban_view_t *view);
+void ngx_zertiban_copy_free(ngx_zertiban_copy_t *copy);
 
 
 #endif /* _NGX_ZERTIBAN_ZONE_H_INCLUDED_ */

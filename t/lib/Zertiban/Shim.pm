@@ -1,8 +1,9 @@
 package Zertiban::Shim;
 
 # A library that is preloaded into one nginx: its wall clock can be set off,
-# epoll can be made to fail, and one of its processes can be killed or stopped while it holds the mutex
-# of the zone. Zertiban::Nginx->new(env => $shim->env()) puts it to use.
+# epoll can be made to fail, and one of its processes can be killed or stopped
+# while it holds the mutex of the zone. Zertiban::Nginx->new(env =>
+# $shim->env()) puts it to use.
 
 use strict;
 use warnings;

@@ -2,8 +2,8 @@
 /*
  * To be preloaded into nginx: its wall clock can be set off, epoll can be made
  * to fail, and a process can be killed or stopped in the middle of a copy or a
- * wipe, and so with the mutex of a zone.  What is to be done is in a file that all processes
- * map and the test writes; see Shim.pm.
+ * wipe, and so with the mutex of a zone.  What is to be done is in a file that
+ * all processes map and the test writes; see Shim.pm.
  */
 
 
