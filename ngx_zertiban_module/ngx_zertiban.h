@@ -30,7 +30,8 @@ typedef enum {
     NGX_ZERTIBAN_BUILDING,          /* there is an upstream, and no request
                                        of it: the body or the cache may be
                                        waited for */
-    NGX_ZERTIBAN_SENT,              /* the upstream has the request */
+    NGX_ZERTIBAN_SENT,              /* the upstream has the request, or had
+                                       it */
     NGX_ZERTIBAN_REPLAYING,         /* taken back from the upstream */
     NGX_ZERTIBAN_DONE
 } ngx_zertiban_state_e;

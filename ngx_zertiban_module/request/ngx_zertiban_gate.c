@@ -8,7 +8,7 @@
 
 
 #include "ngx_zertiban_gate.h"
-#include "ngx_zertiban_hooks.h"
+#include "ngx_zertiban_inject.h"
 #include "ngx_zertiban_keeper.h"
 #include "ngx_zertiban_pass.h"
 #include "ngx_zertiban_secret.h"
@@ -29,7 +29,7 @@ static ngx_int_t ngx_zertiban_gate_look(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
 static ngx_int_t ngx_zertiban_gate_decide(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx, ngx_int_t rc);
-static ngx_int_t ngx_zertiban_gate_pass(ngx_http_request_t *r,
+static ngx_inline ngx_int_t ngx_zertiban_gate_pass(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
 static ngx_int_t ngx_zertiban_gate_no_token(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx, ngx_int_t rc);
@@ -62,6 +62,7 @@ static ngx_zertiban_error_t  ngx_zertiban_errors[] = {
 ngx_int_t
 ngx_zertiban_handler(ngx_http_request_t *r)
 {
+    ngx_int_t                 rc;
     ngx_zertiban_ctx_t       *ctx;
     ngx_zertiban_error_e      error;
     ngx_zertiban_loc_conf_t  *zlcf;
@@ -104,7 +105,15 @@ ngx_zertiban_handler(ngx_http_request_t *r)
         return ngx_zertiban_gate_refuse(r, ctx, error, 0);
     }
 
-    return ngx_zertiban_gate_look(r, ctx);
+    rc = ngx_zertiban_keeper_token(ctx->credential);
+
+    /* nearly always */
+
+    if (rc == NGX_OK) {
+        return ngx_zertiban_gate_pass(r, ctx);
+    }
+
+    return ngx_zertiban_gate_decide(r, ctx, rc);
 }
 
 
@@ -115,7 +124,13 @@ ngx_zertiban_gate_values(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 
     zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
 
-    if (ngx_zertiban_gate_tenant(r, zlcf, &ctx->tenant) != NGX_OK) {
+    if (ngx_zertiban_value_literal(zlcf->tenant_id)) {
+
+        /* it was checked with the configuration */
+
+        ctx->tenant = zlcf->tenant_id->complex.value;
+
+    } else if (ngx_zertiban_gate_tenant(r, zlcf, &ctx->tenant) != NGX_OK) {
         return NGX_ZERTIBAN_BAD_TENANT;
     }
 
@@ -132,15 +147,10 @@ ngx_int_t
 ngx_zertiban_gate_tenant(ngx_http_request_t *r, ngx_zertiban_loc_conf_t *zlcf,
     ngx_str_t *tenant)
 {
-    if (ngx_zertiban_value_get(r, zlcf->tenant_id, tenant) == NGX_OK) {
-
-        /* a literal one was checked with the configuration */
-
-        if (ngx_zertiban_value_literal(zlcf->tenant_id)
-            || ngx_zertiban_tenant_valid(tenant))
-        {
-            return NGX_OK;
-        }
+    if (ngx_zertiban_value_get(r, zlcf->tenant_id, tenant) == NGX_OK
+        && ngx_zertiban_tenant_valid(tenant))
+    {
+        return NGX_OK;
     }
 
     ngx_str_null(tenant);
@@ -196,15 +206,7 @@ ngx_zertiban_gate_look(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
     ngx_int_t  rc;
 
-    if (ctx->late) {
-        return ngx_zertiban_gate_no_token(r, ctx, NGX_ABORT);
-    }
-
-    rc = ngx_zertiban_keeper_token(ctx->credential);
-
-    if (rc != NGX_AGAIN && !ctx->waited) {
-        ngx_zertiban_keeper_used(ctx->credential);
-    }
+    rc = ctx->late ? NGX_ABORT : ngx_zertiban_keeper_token(ctx->credential);
 
     return ngx_zertiban_gate_decide(r, ctx, rc);
 }
@@ -214,25 +216,31 @@ static ngx_int_t
 ngx_zertiban_gate_decide(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     ngx_int_t rc)
 {
-    switch (rc) {
-
-    case NGX_OK:
+    if (rc == NGX_OK) {
         return ngx_zertiban_gate_pass(r, ctx);
-
-    case NGX_AGAIN:
-        return ngx_zertiban_wait(r, ctx, ngx_zertiban_gate_decide);
-
-    default:
-        return ngx_zertiban_gate_no_token(r, ctx, rc);
     }
+
+    if (rc == NGX_AGAIN) {
+        return ngx_zertiban_wait(r, ctx, ngx_zertiban_gate_decide);
+    }
+
+    if (!ctx->waited) {
+        ngx_zertiban_keeper_used(ctx->credential);
+    }
+
+    return ngx_zertiban_gate_no_token(r, ctx, rc);
 }
 
 
-static ngx_int_t
+static ngx_inline ngx_int_t
 ngx_zertiban_gate_pass(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
     ngx_int_t                 rc;
     ngx_zertiban_loc_conf_t  *zlcf;
+
+    if (!ctx->waited) {
+        ngx_zertiban_keeper_used(ctx->credential);
+    }
 
     if (ctx->upstream) {
 
@@ -247,7 +255,7 @@ ngx_zertiban_gate_pass(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 
     /* the request may be built later: after its body, or a cache lock */
 
-    if (ngx_zertiban_wait_hold(r, ctx) != NGX_OK) {
+    if (!ctx->credential->pinned && ngx_zertiban_wait_hold(r, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -268,7 +276,7 @@ ngx_zertiban_gate_pass(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
         return rc;
     }
 
-    ngx_zertiban_hooks_set(ctx);
+    ngx_zertiban_inject(ctx);
 
     if (rc == NGX_OK) {
         ngx_zertiban_pass_hand_over(r, ctx);

@@ -9,8 +9,8 @@
 #include "ngx_zertiban_headers.h"
 
 
+static ngx_inline ngx_uint_t ngx_zertiban_header_reserved(ngx_table_elt_t *h);
 static ngx_list_part_t *ngx_zertiban_headers_last(ngx_list_part_t *part);
-static ngx_uint_t ngx_zertiban_header_is_reserved(ngx_table_elt_t *h);
 static ngx_uint_t ngx_zertiban_header_equals(ngx_table_elt_t *h,
     ngx_table_elt_t *injected);
 static ngx_list_part_t *ngx_zertiban_headers_replace(ngx_http_request_t *r,
@@ -23,16 +23,6 @@ static ngx_int_t ngx_zertiban_headers_copy(ngx_list_part_t *part,
 
 static ngx_table_elt_t  ngx_zertiban_injected[2];
 
-
-/* most names differ from both in their first character */
-
-#define ngx_zertiban_header_reserved(h)                                       \
-    (ngx_zertiban_header_may_be(h) && ngx_zertiban_header_is_reserved(h))
-
-#define ngx_zertiban_header_may_be(h)                                         \
-    ((h)->key.len                                                             \
-     && ((h)->lowcase_key[0] == 'a' || (h)->lowcase_key[0] == 'x'             \
-         || !ngx_zertiban_header_alnum((h)->lowcase_key[0])))
 
 #define ngx_zertiban_header_alnum(ch)                                         \
     (((ch) >= 'a' && (ch) <= 'z') || ((ch) >= '0' && (ch) <= '9'))
@@ -105,6 +95,29 @@ ngx_zertiban_headers_restore(ngx_http_request_t *r, ngx_zertiban_headers_t *h)
 }
 
 
+/* most names are shorter than both, or begin in another way */
+
+static ngx_inline ngx_uint_t
+ngx_zertiban_header_reserved(ngx_table_elt_t *h)
+{
+    u_char  *name;
+
+    name = h->lowcase_key;
+
+    if (h->key.len < sizeof("x-tenant-id") - 1
+        || (u_char) (name[0] - 'b') <= 'w' - 'b'
+        || (name[0] == 'a' && name[1] != 'u')
+        || (name[0] == 'x' && name[2] != 't'
+            && ngx_zertiban_header_alnum(name[2])))
+    {
+        return 0;
+    }
+
+    return ngx_zertiban_header_equals(h, &ngx_zertiban_injected[0])
+           || ngx_zertiban_header_equals(h, &ngx_zertiban_injected[1]);
+}
+
+
 /*
  * Returns the last part of the list, or NULL if there is a header in it that
  * must not be.  In a subrequest, whose list is a copy, list.last may point
@@ -133,14 +146,6 @@ ngx_zertiban_headers_last(ngx_list_part_t *part)
 
         part = part->next;
     }
-}
-
-
-static ngx_uint_t
-ngx_zertiban_header_is_reserved(ngx_table_elt_t *h)
-{
-    return ngx_zertiban_header_equals(h, &ngx_zertiban_injected[0])
-           || ngx_zertiban_header_equals(h, &ngx_zertiban_injected[1]);
 }
 
 

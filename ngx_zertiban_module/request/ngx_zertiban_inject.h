@@ -12,13 +12,12 @@
 
 
 /*
- * Calls ctx->create_request() with the token of ctx->credential and ctx->tenant
- * among the headers of the request; ctx->generation and ctx->usable are set.
- *
- * Returns what that does, or NGX_ERROR if there is no token or no memory.
+ * Puts the module's functions in the place of those of ctx->upstream, which is
+ * there and has built no request.  They stay as long as the upstream, and see
+ * that its request carries the token of ctx->credential and ctx->tenant.
  */
 
-ngx_int_t ngx_zertiban_inject(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx);
+void ngx_zertiban_inject(ngx_zertiban_ctx_t *ctx);
 
 
 #endif /* _NGX_ZERTIBAN_INJECT_H_INCLUDED_ */

@@ -17,39 +17,6 @@ static void ngx_zertiban_pass_body_handler(ngx_http_request_t *r);
 static void ngx_zertiban_pass_event_handler(ngx_http_request_t *r);
 
 
-/*
- * A redirect zeroes r->ctx, but leaves the variables: a slot among them, which
- * has no name that a configuration could use, leads to all passes.
- */
-
-ngx_zertiban_ctx_t *
-ngx_zertiban_pass_create(ngx_http_request_t *r, ngx_zertiban_pass_pt look)
-{
-    ngx_zertiban_ctx_t         *ctx;
-    ngx_zertiban_main_conf_t   *zmcf;
-    ngx_http_variable_value_t  *v;
-
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_zertiban_ctx_t));
-    if (ctx == NULL) {
-        return NULL;
-    }
-
-    zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
-
-    v = &r->variables[zmcf->ctx_index];
-
-    ctx->request = r;
-    ctx->prev = (ngx_zertiban_ctx_t *) v->data;
-    ctx->look = look;
-
-    v->data = (u_char *) ctx;
-
-    ngx_http_set_ctx(r, ctx, ngx_zertiban_module);
-
-    return ctx;
-}
-
-
 ngx_zertiban_ctx_t *
 ngx_zertiban_pass_last(ngx_http_request_t *r)
 {
@@ -77,16 +44,10 @@ ngx_zertiban_pass_last(ngx_http_request_t *r)
 /* ngx_http_filter_finalize_request() zeroes r->ctx under a live upstream */
 
 ngx_zertiban_ctx_t *
-ngx_zertiban_pass_of_upstream(ngx_http_request_t *r)
+ngx_zertiban_pass_find(ngx_http_request_t *r)
 {
     ngx_zertiban_ctx_t        *ctx;
     ngx_zertiban_main_conf_t  *zmcf;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
-
-    if (ctx && ctx->upstream == r->upstream) {
-        return ctx;
-    }
 
     zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
 
@@ -192,9 +153,7 @@ ngx_zertiban_pass_check(ngx_http_request_t *r, ngx_http_upstream_t *prev)
 
     u = r->upstream;
 
-    if (u && u != prev && u->create_request && u->cleanup == NULL
-        && u->request_bufs == NULL && u->peer.connection == NULL)
-    {
+    if (u && u != prev && u->request_bufs == NULL && u->cleanup == NULL) {
         return NGX_OK;
     }
 
@@ -230,15 +189,9 @@ ngx_zertiban_pass_body_handler(ngx_http_request_t *r)
  */
 
 void
-ngx_zertiban_pass_hand_over(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
+ngx_zertiban_pass_not_built(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
-    ctx->state = NGX_ZERTIBAN_BUILDING;
-
-    ngx_http_upstream_init(r);
-
-    if (ctx->state != NGX_ZERTIBAN_BUILDING
-        || ngx_http_get_module_ctx(r, ngx_zertiban_module) != ctx)
-    {
+    if (ngx_http_get_module_ctx(r, ngx_zertiban_module) != ctx) {
         return;
     }
 

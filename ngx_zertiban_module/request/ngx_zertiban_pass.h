@@ -12,14 +12,13 @@
 
 
 /*
- * Begins a pass.  "look" is called whenever the pass may go on, with one
- * reference of the request that is finalized with what it returns.
+ * ngx_zertiban_pass_create() begins a pass.  "look" is called whenever that
+ * may go on, with one reference of the request, which is finalized with what it
+ * returns.  NULL if there is no memory.
  *
- * Returns NULL if there is no memory.
+ * ngx_zertiban_pass_of_upstream() returns the pass that r->upstream is of, also
+ * if r->ctx was zeroed; NULL if there is none.
  */
-
-ngx_zertiban_ctx_t *ngx_zertiban_pass_create(ngx_http_request_t *r,
-    ngx_zertiban_pass_pt look);
 
 /*
  * The last pass of the request, also if a redirect has followed it; NULL if
@@ -28,9 +27,9 @@ ngx_zertiban_ctx_t *ngx_zertiban_pass_create(ngx_http_request_t *r,
 
 ngx_zertiban_ctx_t *ngx_zertiban_pass_last(ngx_http_request_t *r);
 
-/* the pass that r->upstream is of, also if r->ctx was zeroed; NULL if none */
+/* for ngx_zertiban_pass_of_upstream() */
 
-ngx_zertiban_ctx_t *ngx_zertiban_pass_of_upstream(ngx_http_request_t *r);
+ngx_zertiban_ctx_t *ngx_zertiban_pass_find(ngx_http_request_t *r);
 
 /*
  * Calls the content handler, of an upstream, and keeps that from going on, so
@@ -46,11 +45,13 @@ ngx_int_t ngx_zertiban_pass_build(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx, ngx_http_handler_pt handler);
 
 /*
- * Lets ctx->upstream go on, with one reference of the request.  If that waits
- * for the response cache, ctx->look() will be called afterwards.
+ * ngx_zertiban_pass_hand_over() lets ctx->upstream go on, with one reference of
+ * the request.  If no request is built in it, which is what
+ * ngx_zertiban_pass_not_built() is for, ctx->look() may be called again: when
+ * the response cache was waited for.
  */
 
-void ngx_zertiban_pass_hand_over(ngx_http_request_t *r,
+void ngx_zertiban_pass_not_built(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
 
 /*
@@ -76,6 +77,67 @@ ngx_int_t ngx_zertiban_pass_take_back(ngx_http_request_t *r,
 ngx_int_t ngx_zertiban_pass_pause(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx, ngx_uint_t abort);
 void ngx_zertiban_pass_resume(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx);
+
+
+/*
+ * A redirect zeroes r->ctx, but leaves the variables: a slot among them, which
+ * has no name that a configuration could use, leads to all passes.
+ */
+
+static ngx_inline ngx_zertiban_ctx_t *
+ngx_zertiban_pass_create(ngx_http_request_t *r, ngx_zertiban_pass_pt look)
+{
+    ngx_zertiban_ctx_t         *ctx;
+    ngx_zertiban_main_conf_t   *zmcf;
+    ngx_http_variable_value_t  *v;
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_zertiban_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
+
+    v = &r->variables[zmcf->ctx_index];
+
+    ctx->request = r;
+    ctx->prev = (ngx_zertiban_ctx_t *) v->data;
+    ctx->look = look;
+
+    v->data = (u_char *) ctx;
+
+    ngx_http_set_ctx(r, ctx, ngx_zertiban_module);
+
+    return ctx;
+}
+
+
+static ngx_inline ngx_zertiban_ctx_t *
+ngx_zertiban_pass_of_upstream(ngx_http_request_t *r)
+{
+    ngx_zertiban_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
+
+    if (ctx && ctx->upstream == r->upstream) {
+        return ctx;
+    }
+
+    return ngx_zertiban_pass_find(r);
+}
+
+
+static ngx_inline void
+ngx_zertiban_pass_hand_over(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
+{
+    ctx->state = NGX_ZERTIBAN_BUILDING;
+
+    ngx_http_upstream_init(r);
+
+    if (ctx->state == NGX_ZERTIBAN_BUILDING) {
+        ngx_zertiban_pass_not_built(r, ctx);
+    }
+}
 
 
 #endif /* _NGX_ZERTIBAN_PASS_H_INCLUDED_ */

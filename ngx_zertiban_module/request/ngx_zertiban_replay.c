@@ -70,18 +70,13 @@ ngx_zertiban_replay_expired(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 
 
 void
-ngx_zertiban_replay_lost(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
-    ngx_int_t rc)
+ngx_zertiban_replay_lost(ngx_zertiban_ctx_t *ctx)
 {
     ngx_http_upstream_t  *u;
 
     u = ctx->upstream;
 
-    if (rc == NGX_HTTP_BAD_GATEWAY
-        && u->request_sent
-        && u->headers_in.status_n == 0
-        && (r->headers_in.content_length_n > 0 || r->headers_in.chunked))
-    {
+    if (u->request_sent && u->headers_in.status_n == 0) {
         ngx_zertiban_keeper_doubt(ctx->credential, ctx->generation);
     }
 }

@@ -27,12 +27,11 @@ ngx_int_t ngx_zertiban_replay_expired(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
 
 /*
- * The upstream is finalized with "rc": if that is because the server has cut
- * the connection while it was sent a body, its answer may have been 401.
+ * The upstream of a request with a body is finalized with 502: if its server
+ * has cut the connection before it answered, that may have been a 401.
  */
 
-void ngx_zertiban_replay_lost(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
-    ngx_int_t rc);
+void ngx_zertiban_replay_lost(ngx_zertiban_ctx_t *ctx);
 
 
 #endif /* _NGX_ZERTIBAN_REPLAY_H_INCLUDED_ */
