@@ -287,6 +287,8 @@ sent('/if/two?client=1&pass=1', 'client-1 tenant', 'is gated');
 is(status('/if/two?client=1&pass=1&other=1'), 500,
    'a second one that has no handler is an error');
 is($api->count('/if/two?client=1&pass=1&other=1'), 0, 'which passes nothing');
+is(scalar(my @said = $t->error_log(qr/no upstream configuration/)), 1,
+   'and the log says why');
 is(status('/if/two?client=1&other=1'), 404, 'the second of two ifs alone');
 
 is(status('/if/both?client=1&pass=1&other=1'), 200,

@@ -208,6 +208,16 @@ is(count_of(map { $_->{length} } map { $api->requests($_->{uri}) } @cases),
    length($body) . ': ' . (grep({ !$_->{gone} } @cases) + of('again')),
    'with all of its body');
 
+# what the log says of a request is what it does
+
+my @buffered = $t->error_log(qr/body is buffered/);
+my @replayed = $t->error_log(qr/replaying the request/);
+
+ok(@buffered >= of('first') - grep({ $_->{gone} } of('first')),
+   'bodies that were read after the wait');
+is(scalar(grep { /while/ } @buffered, @replayed), 0,
+   'nothing is said to happen while something else does');
+
 $t->finish();
 
 done_testing();

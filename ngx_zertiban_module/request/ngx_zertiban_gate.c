@@ -76,8 +76,12 @@ ngx_zertiban_handler(ngx_http_request_t *r)
 
         /*
          * r->content_handler is of an "if" block that matched first, the
-         * configuration of another one, which has no handler
+         * configuration of another one, which has no handler: as in
+         * ngx_http_upstream_init_request()
          */
+
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "no upstream configuration");
 
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -176,7 +176,7 @@ ngx_zertiban_pass_body_handler(ngx_http_request_t *r)
 {
     ngx_zertiban_ctx_t  *ctx;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
+    ctx = ngx_zertiban_pass_of_upstream(r);
 
     ngx_http_finalize_request(r, ctx->look(r, ctx));
 }
@@ -245,6 +245,8 @@ ngx_zertiban_pass_take_back(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 
     r->read_event_handler = ngx_http_block_reading;
     r->write_event_handler = ngx_zertiban_pass_event_handler;
+
+    r->connection->log->action = NULL;
 
     return NGX_OK;
 }
@@ -321,6 +323,8 @@ ngx_zertiban_pass_pause(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
+    r->connection->log->action = "waiting for a token";
+
     ctx->state = NGX_ZERTIBAN_WAITING;
 
     return NGX_OK;
@@ -331,6 +335,8 @@ void
 ngx_zertiban_pass_resume(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
     r->read_event_handler = ctx->read_event_handler;
+
+    r->connection->log->action = NULL;
 
     ctx->state = ctx->upstream ? NGX_ZERTIBAN_BUILDING : NGX_ZERTIBAN_GATED;
 }

@@ -50,8 +50,6 @@ ngx_zertiban_wait(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    r->connection->log->action = "waiting for a token";
-
     ctx->waited = 1;
 
     wait = ctx->wait;
