@@ -7,16 +7,17 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
-use IO::Poll qw(POLLIN POLLOUT POLLERR POLLHUP);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 our @EXPORT_OK = qw(now watch unwatch after wait_until);
 
 $SIG{PIPE} = 'IGNORE';
 
-my $poll = IO::Poll->new();
+# as select() wants them: one bit for each descriptor
+my %bits = (in => '', out => '');
+
 my %watched;
-my @timers;
+my @timers;    # in the order of their times
 
 
 sub now {
@@ -29,64 +30,89 @@ sub now {
 sub watch {
     my ($fh, %on) = @_;
 
-    my $mask = ($on{in} ? POLLIN : 0) | ($on{out} ? POLLOUT : 0);
+    my $fd = fileno $fh;
 
-    $watched{fileno $fh} = \%on;
-    $poll->mask($fh => $mask);
+    $watched{$fd} = { fh => $fh, %on };
+    vec($bits{$_}, $fd, 1) = $on{$_} ? 1 : 0 for qw(in out);
 }
 
 
 sub unwatch {
     my ($fh) = @_;
 
-    return unless defined fileno $fh;
+    my $fd = fileno $fh;
+    return unless defined $fd;
 
-    delete $watched{fileno $fh};
-    $poll->remove($fh);
+    delete $watched{$fd};
+    vec($bits{$_}, $fd, 1) = 0 for qw(in out);
 }
 
 
 sub after {
     my ($seconds, $call) = @_;
 
-    push @timers, [now() + $seconds, $call];
+    my $time = now() + $seconds;
+    my $i = @timers;
+
+    $i-- while $i > 0 && $timers[$i - 1][0] > $time;
+    splice @timers, $i, 0, [$time, $call];
 }
 
 
 sub turn {
     my ($seconds) = @_;
 
-    if ($poll->handles()) {
-        $poll->poll($seconds);
-        dispatch($_) for $poll->handles(POLLIN|POLLOUT|POLLERR|POLLHUP);
+    if (@timers) {
+        my $left = $timers[0][0] - now();
+        $seconds = $left < 0 ? 0 : $left if $left < $seconds;
+    }
 
-    } else {
-        select undef, undef, undef, $seconds;
+    my %ready = %bits;
+
+    # errors and ends make a descriptor readable and writable
+    if (select($ready{in}, $ready{out}, undef, $seconds) > 0) {
+        my %fds = map { $_ => [ones($ready{$_})] } qw(in out);
+        my %fh = map { $_ => ($watched{$_} || {})->{fh} } map { @$_ }
+                 values %fds;
+
+        for my $way (qw(in out)) {
+            dispatch($_, $fh{$_}, $way) for @{$fds{$way}};
+        }
     }
 
     my $now = now();
-    my @due = grep { $_->[0] <= $now } @timers;
-    @timers = grep { $_->[0] > $now } @timers;
+    my @due;
+
+    push @due, shift @timers while @timers && $timers[0][0] <= $now;
 
     $_->[1]->() for @due;
 }
 
 
+sub ones {
+    my ($bits) = @_;
+
+    my $digits = unpack 'b*', $bits;
+    my $i = -1;
+    my @ones;
+
+    push @ones, $i while ($i = index $digits, '1', $i + 1) >= 0;
+
+    return @ones;
+}
+
+
+# an earlier handler may have closed or replaced this one
+
 sub dispatch {
-    my ($fh) = @_;
+    my ($fd, $fh, $way) = @_;
 
-    my $fd = fileno $fh;
-    my $events = defined $fd ? $poll->events($fh) : 0;
+    my $watched = $watched{$fd} or return;
 
-    for my $way (qw(in out)) {
-        my $wanted = POLLERR|POLLHUP | ($way eq 'in' ? POLLIN : POLLOUT);
+    return if $watched->{fh} != $fh;
 
-        # an earlier handler may have closed or replaced this one
-        next unless $events & $wanted && defined fileno $fh;
-
-        my $call = ($watched{$fd} || {})->{$way};
-        $call->() if $call;
-    }
+    my $call = $watched->{$way};
+    $call->() if $call;
 }
 
 
