@@ -491,7 +491,7 @@ sub status_of_names {
 }
 
 
-is(status_of_names('/names/1', $b_host, $a_host), 'other',
+is(status_of_names('/names/1', $b_host, $a_host), 400,
    'another :authority than Host');
 ok(status_of_names('/names/2', $a_host, $b_host),
    'another Host than :authority');

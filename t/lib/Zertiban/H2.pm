@@ -15,6 +15,9 @@ use Zertiban::Stream;
 my ($DATA, $HEADERS, $RST_STREAM, $SETTINGS, $PING) = (0, 1, 3, 4, 6);
 my ($END_STREAM, $END_HEADERS, $ACK) = (1, 4, 1);
 
+# numbers 8 to 14 of the static table
+my @indexed = (200, 204, 206, 304, 400, 404, 500);
+
 
 sub new {
     my ($class, $port) = @_;
@@ -26,10 +29,17 @@ sub new {
 
     $self->{stream} = Zertiban::Stream->new($fh,
         on_data => sub { $self->received() });
-    $self->{stream}->write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    $self->frame($SETTINGS, 0, 0, '');
+    $self->preface('');
 
     return $self;
+}
+
+
+sub preface {
+    my ($self, $settings) = @_;
+
+    $self->{stream}->write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    $self->frame($SETTINGS, 0, 0, $settings);
 }
 
 
@@ -47,17 +57,28 @@ sub frame {
 sub get {
     my ($self, $path, $data, @fields) = @_;
 
+    my $id = $self->request('GET', $path, defined $data ? 0 : $END_STREAM,
+                            @fields);
+    $self->frame($DATA, 0, $id, $data) if defined $data;
+
+    return $id;
+}
+
+
+# :scheme http of the static table; then :method, :path and :authority,
+# literal, without indexing, not compressed
+
+sub request {
+    my ($self, $method, $path, $flags, @fields) = @_;
+
     my $id = $self->{next};
     $self->{next} += 2;
 
-    # :method GET and :scheme http of the static table; then :path and
-    # :authority, literal, without indexing, not compressed
-    $self->frame($HEADERS, $END_HEADERS | (defined $data ? 0 : $END_STREAM),
-                 $id,
-                 "\x82\x86" . pack('CC/a CC/a', 4, $path, 1, 'localhost')
+    $self->frame($HEADERS, $END_HEADERS | $flags, $id,
+                 "\x86" . pack('CC/a CC/a CC/a', 2, $method, 4, $path,
+                               1, 'localhost')
                  . join '', map { pack 'xC/aC/a', /^(\S+): (.*)/ }
                             map { s/^\S+/\L$&/r } @fields);
-    $self->frame($DATA, 0, $id, $data) if defined $data;
 
     return $id;
 }
@@ -100,22 +121,27 @@ sub received {
 
         return if length $$in < 9 + $length;
 
-        my $payload = substr substr($$in, 0, 9 + $length, ''), 9;
-
-        $self->frame($SETTINGS, $ACK, 0, '')
-            if $type == $SETTINGS && !($flags & $ACK);
-        $self->{pong} = 1 if $type == $PING && $flags & $ACK;
-
-        push @Zertiban::Client::leaks, secrets_in($payload)
-            if $type == $DATA;
-
-        next if $type != $HEADERS;
-
-        # nginx begins with the status, indexed if it is a common one, after
-        # a change of the table size perhaps
-        $payload =~ s/\A[\x20-\x3f]//;
-        $self->{statuses}{$id} = $payload =~ /\A\x88/ ? 200 : 'other';
+        $self->arrived($type, $flags, $id,
+                       substr substr($$in, 0, 9 + $length, ''), 9);
     }
+}
+
+
+sub arrived {
+    my ($self, $type, $flags, $id, $payload) = @_;
+
+    $self->frame($SETTINGS, $ACK, 0, '')
+        if $type == $SETTINGS && !($flags & $ACK);
+    $self->{pong} = 1 if $type == $PING && $flags & $ACK;
+
+    push @Zertiban::Client::leaks, secrets_in($payload) if $type == $DATA;
+
+    return if $type != $HEADERS;
+
+    # nginx begins with the status, indexed if it is a common one, after a
+    # change of the table size perhaps
+    $payload =~ /\A[\x20-\x3f]*(?:([\x88-\x8e])|\x48\x03(\d+))/ or return;
+    $self->{statuses}{$id} = $2 // $indexed[ord($1) - 0x88];
 }
 
 
