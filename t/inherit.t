@@ -403,31 +403,7 @@ main::seen('/token/t', 'a', 'b', 'c')
 
 
 
-=== TEST 17: a second "if" without a proxy_pass is an error, as without a gate
---- config
-    location /t {
-        zertiban on;
-        zertiban_token_endpoint /token/t;
-        zertiban_client_id a;
-        zertiban_client_secret b;
-        zertiban_tenant_id c;
-
-        if ($arg_x) {
-            set $pass http://127.0.0.1:$TEST_NGINX_SERVER_PORT/api;
-            proxy_pass $pass;
-        }
-
-        if ($arg_y) {
-            set $nothing 1;
-        }
-    }
---- request
-GET /t?x=1&y=1
---- error_code: 500
-
-
-
-=== TEST 18: equal credentials of two locations share one token
+=== TEST 17: equal credentials of two locations share one token
 --- config
     zertiban_token_endpoint /once;
     zertiban_client_id $server_name;
@@ -457,7 +433,7 @@ GET /t?x=1&y=1
 
 
 
-=== TEST 19: a credential with another scope has another token
+=== TEST 18: a credential with another scope has another token
 --- config
     zertiban_token_endpoint /once;
     zertiban_client_id $server_name;
@@ -485,7 +461,7 @@ GET /t?x=1&y=1
 
 
 
-=== TEST 20: a credential with another endpoint has another token
+=== TEST 19: a credential with another endpoint has another token
 --- config
     zertiban_client_id $server_name;
     zertiban_client_secret b;
@@ -511,7 +487,7 @@ GET /t?x=1&y=1
 
 
 
-=== TEST 21: a zone of another name and size
+=== TEST 20: a zone of another name and size
 --- http_config
     zertiban_zone tokens:2m;
 --- config
@@ -528,7 +504,7 @@ main::seen('/token/t', 'a', 'b', 'c')
 
 
 
-=== TEST 22: nginx starts while the endpoint is down
+=== TEST 21: nginx starts while the endpoint is down
 --- config
     location /t {
         zertiban on;
@@ -547,7 +523,7 @@ Connection refused
 
 
 
-=== TEST 23: nginx starts while the endpoint's name has no address
+=== TEST 22: nginx starts while the endpoint's name has no address
 --- config
     location /t {
         zertiban on;
