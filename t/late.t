@@ -13,6 +13,7 @@ use Zertiban::CA;
 use Zertiban::CGI;
 use Zertiban::DNS;
 use Zertiban::Loop;
+use Zertiban::Revocation;
 use Zertiban::Test;
 
 use constant LIFETIME => 4;
@@ -21,6 +22,7 @@ my $idp = Zertiban::IdP->new(expires_in => LIFETIME);
 my $dns = Zertiban::DNS->new(zone => { 'late.example' => undef });
 my $t = Zertiban::Nginx->new(workers => 2);
 my $ca = Zertiban::CA->new($t->dir(), 'root');
+my $tokens = Zertiban::Revocation->new($t, $idp);
 
 $ca->sign('api', san => 'DNS:api.example');
 
@@ -35,6 +37,7 @@ my $cgi = Zertiban::CGI->new(protocol => 'fastcgi');
 my $mute_cgi = Zertiban::CGI->new(protocol => 'fastcgi');
 
 $_->answer(sub { return }) for $mute, $mute_cgi;
+$api->answer(sub { $tokens->answer($_[0]) // $api->default($_[0]) });
 Zertiban::Loop::unwatch($handshake->{listener});
 
 # a listener whose queue is full: a connection to it is not made before there
@@ -60,6 +63,11 @@ $t->run(<<'EOF', FULL => '127.0.0.1:' . $full->sockport(),
     upstream behind_full {
         server %%FULL%%;
         server %%API%% backup;
+    }
+
+    upstream before_full {
+        server %%API%%;
+        server %%FULL%%;
     }
 
     upstream cgi_behind_mute {
@@ -106,6 +114,12 @@ $t->run(<<'EOF', FULL => '127.0.0.1:' . $full->sockport(),
 
         location /full {
             proxy_pass http://behind_full;
+        }
+
+        location /again {
+            proxy_connect_timeout 20s;
+            proxy_next_upstream off;
+            proxy_pass http://before_full;
         }
 
         location /fastcgi {
@@ -173,6 +187,7 @@ for my $server (values %servers) {
 my %ends = (
     mute      => '504 error idp_timeout 504, 502',
     full      => '504 error idp_timeout 504, 502',
+    again     => '504 error idp_timeout 401 : 502',
     fastcgi   => '504 error idp_timeout 504, 502',
     grpc      => '504 error idp_timeout 504, 502',
     connect   => '504 error idp_timeout 502',
@@ -188,11 +203,19 @@ sub seen {
 }
 
 
+# it is sent to a server, and the replay is not
+
+$idp->answer(sub { $idp->issue($_[0], expires_in => 60) });
+$tokens->warm('again');
+$tokens->grow_old();
+$tokens->revoke('again');
+$idp->answer();
+
 my %clients = map { $_ => $t->start('GET', "/$_?client=$_") } keys %ends;
 my $page = $t->start('GET', '/error?client=error');
 my $put = $t->start('PUT', '/mute/put?client=put', body => 'x' x 100_000);
 
-wait_until { $idp->count() >= keys(%ends) + 2 };
+wait_until { $idp->count() >= keys(%ends) + 3 };
 
 # what all these wait for comes when the tokens have expired
 
@@ -215,7 +238,8 @@ is($page->response()->{body}, "GET /error?client=error\n",
 
 is("@late", '', 'no server has seen a token that has expired');
 is(join(' ', map { $_->{uri} } $api->requests(), $handshake->requests()),
-   '/error?client=error', 'the API has that page only');
+   '/warm?client=again /again?client=again /error?client=error',
+   'the API has that page only');
 
 is(scalar(my @said = $t->error_log(qr/token has expired before/)),
    keys(%ends) + 2, 'the log says so');

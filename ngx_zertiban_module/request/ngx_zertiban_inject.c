@@ -47,6 +47,8 @@ ngx_zertiban_inject(ngx_zertiban_ctx_t *ctx)
 
     ngx_zertiban_inject_take_header(ctx);
 
+    ctx->output = 0;
+
     /* an answer may be lost while a body is sent */
 
     if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {

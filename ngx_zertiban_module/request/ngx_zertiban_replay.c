@@ -23,13 +23,12 @@ ngx_zertiban_replay(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
     ngx_zertiban_loc_conf_t  *zlcf;
 
-#if (NGX_HTTP_CACHE)
+    if (!ctx->output) {
 
-    if (r->cached) {
+        /* from ngx_http_upstream_cache_send(); r->cached outlives a redirect */
+
         return NGX_OK;
     }
-
-#endif
 
     zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
 
