@@ -89,6 +89,16 @@ ngx_zertiban_pass_build(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     unread = (r == r->main && r->request_body == NULL && !r->discard_body);
 
     if (unread) {
+
+        /* ngx_http_v2_read_request_body() would take this for the whole body */
+
+        if (r->connection->error
+            && (r->headers_in.content_length_n > 0 || r->headers_in.chunked))
+        {
+            ctx->state = NGX_ZERTIBAN_DONE;
+            return NGX_HTTP_CLIENT_CLOSED_REQUEST;
+        }
+
         r->read_event_handler = ngx_http_block_reading;
     }
 

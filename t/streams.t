@@ -1,0 +1,167 @@
+# Tests for HTTP/2 streams that end while their requests wait for a token, and
+# before their bodies were read: nginx takes what it has of a body for the
+# whole of it then.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Zertiban::H2;
+use Zertiban::Test;
+
+my $api = Zertiban::API->new();
+my $idp = Zertiban::IdP->new();
+my $t = Zertiban::Nginx->new();
+
+$t->run(<<'EOF', API => $api->address(), IDP => $idp->url());
+    server {
+        listen 127.0.0.1:%%PORT%% http2;
+        listen 127.0.0.1:%%PORT_1%%;
+
+        zertiban_token_endpoint %%IDP%%;
+        zertiban_client_secret secret;
+        zertiban_tenant_id tenant;
+        zertiban_timeout 20s;
+
+        location / {
+            zertiban on;
+            zertiban_client_id waiting;
+            proxy_pass http://%%API%%;
+        }
+
+        location /ignore {
+            zertiban on;
+            zertiban_client_id waiting;
+            proxy_ignore_client_abort on;
+            proxy_pass http://%%API%%;
+        }
+
+        location /store {
+            zertiban on;
+            zertiban_client_id waiting;
+            root %%DIR%%;
+            proxy_store on;
+            proxy_pass http://%%API%%;
+        }
+
+        # it is a subrequest that waits
+        location /asked {
+            auth_request /ask;
+            zertiban on;
+            zertiban_client_id there;
+            proxy_pass http://%%API%%;
+        }
+
+        location = /ask {
+            zertiban on;
+            zertiban_client_id waiting;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+            proxy_pass http://%%API%%;
+        }
+
+        location = /there {
+            zertiban on;
+            zertiban_client_id there;
+            proxy_pass http://%%API%%;
+        }
+    }
+EOF
+
+my ($DATA, $END_STREAM) = (0, 1);
+my $amount = 'amount' x 100;
+
+# what comes before nginx looks; "more" is more than it has allowed
+my %ends = (
+    whole   => sub { $_[0]->frame($DATA, $END_STREAM, $_[1], $amount) },
+    cancel  => sub { $_[0]->cancel($_[1]) },
+    more    => sub { $_[0]->frame($DATA, 0, $_[1], 'x' x 16384) for 1 .. 5 },
+    leave   => sub { $_[0]->leave() },
+);
+
+my @cases = map {
+    my $place = $_;
+
+    map {
+        my $end = $_;
+
+        map { { place => $place, end => $end, body => $_,
+                uri => "/$place/$end/$_" } } qw(none declared chunked);
+    } sort keys %ends;
+} qw(plain ignore store asked);
+
+@cases = grep { $_->{body} ne 'none' || $_->{end} =~ /cancel|leave/ } @cases;
+
+sub paid {
+    my ($case) = @_;
+
+    return $case->{end} eq 'whole'
+           || $case->{body} eq 'none' && $case->{place} =~ /ignore|store/;
+}
+
+
+$idp->answer(sub { $_[0]{client_id} eq 'there' ? $idp->issue($_[0]) : () });
+
+is($t->value('PORT_1') && Zertiban::Client->new($t->port('1'))
+       ->send("GET /there HTTP/1.1\r\nHost: localhost\r\n\r\n")
+       ->response()->{status}, 200, 'a token is there');
+
+for my $case (@cases) {
+    my $h2 = $case->{h2} = Zertiban::H2->new($t->port());
+    my $none = $case->{body} eq 'none';
+
+    $case->{id} = $h2->request($none ? 'GET' : 'POST', $case->{uri},
+                               $none ? $END_STREAM : 0,
+                               $case->{body} eq 'declared'
+                               ? 'content-length: ' . 2 * length $amount : ());
+    $h2->frame($DATA, 0, $case->{id}, $amount) if !$none;
+    $h2->ping();
+}
+
+ok(wait_until(sub { !grep { !$_->{h2}{pong} } @cases }), 'nginx has them');
+ok(wait_until(sub { $idp->held() == 1 }), 'they wait for a token');
+
+for my $case (@cases) {
+    delete $case->{h2}{pong};
+    $ends{$case->{end}}->($case->{h2}, $case->{id});
+    $case->{h2}->ping() if $case->{end} ne 'leave';
+}
+
+ok(wait_until(sub { !grep { !$_->{h2}{pong} && $_->{end} ne 'leave' } @cases }),
+   'and what comes then');
+
+# a new connection is seen after all that has come before
+
+Zertiban::Client->new($t->port('1'))
+    ->send("GET /there HTTP/1.1\r\nHost: localhost\r\n\r\n")->response()
+    for 1 .. 3;
+
+is($api->count($_->{uri}), 0, "$_->{uri}: not sent without a token")
+    for grep { $_->{place} ne 'asked' } @cases;
+
+$idp->release(sub { $idp->issue($_[0]) });
+
+ok(wait_until(sub { !grep { paid($_) && !$api->count($_->{uri}) } @cases }),
+   'whole requests are sent');
+
+my @whole = grep { $_->{end} eq 'whole' } @cases;
+
+ok(wait_until(sub { !grep { !$_->{h2}->statuses($_->{id}) } @whole }),
+   'and answered');
+is(count_of(map { $_->{h2}->statuses($_->{id}) } @cases), '200: ' . @whole,
+   'all with 200');
+
+ok($t->stop(), 'nothing waits any more');
+
+for my $case (@cases) {
+    my $length = $case->{body} eq 'none' ? 0 : 2 * length $amount;
+
+    is(join(' ', map { $_->{length} } $api->requests($case->{uri})),
+       paid($case) ? $length : '', "$case->{uri}: sent whole or not at all");
+}
+
+$t->finish();
+
+done_testing();
