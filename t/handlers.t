@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Zertiban::Memcached;
 use Zertiban::Test;
 use Zertiban::Twins;
 
@@ -159,20 +160,3 @@ is(scalar($idp->count()) <= 1, 1, 'no request has asked for a token');
 $t->finish();
 
 done_testing();
-
-
-# a memcached that has everything but "none"
-
-package Zertiban::Memcached;
-
-use parent -norequire, 'Zertiban::Server';
-
-
-sub received {
-    my ($self, $stream) = @_;
-
-    while ($stream->{in} =~ s/^get (\S+)\r\n//) {
-        $stream->write($1 eq 'none' ? "END\r\n"
-                       : "VALUE $1 0 6\r\nvalue\n\r\nEND\r\n");
-    }
-}

@@ -253,7 +253,10 @@ ngx_zertiban_pass_take_back(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 
     ctx->upstream = NULL;
 
-    r->read_event_handler = ngx_http_block_reading;
+    if (!r->discard_body) {
+        r->read_event_handler = ngx_http_block_reading;
+    }
+
     r->write_event_handler = ngx_zertiban_pass_event_handler;
 
     r->connection->log->action = NULL;
@@ -308,17 +311,21 @@ ngx_zertiban_pass_event_handler(ngx_http_request_t *r)
 }
 
 
+/*
+ * While a body is discarded, ngx_http_finalize_connection() sees to the reading
+ * of it.
+ */
+
 ngx_int_t
 ngx_zertiban_pass_pause(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     ngx_uint_t abort)
 {
-    ngx_event_t  *rev;
-
-    ctx->read_event_handler = r->read_event_handler;
+    ngx_event_t          *rev;
+    ngx_http_upstream_t  *u;
 
     /* as in ngx_http_limit_req_handler() */
 
-    if (abort && r == r->main && !r->post_action) {
+    if (abort && r == r->main && !r->post_action && !r->discard_body) {
         rev = r->connection->read;
 
         if (rev->ready) {
@@ -328,10 +335,23 @@ ngx_zertiban_pass_pause(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
             return NGX_ERROR;
         }
 
+        ctx->read_event_handler = r->read_event_handler;
         r->read_event_handler = ngx_http_test_reading;
     }
 
     r->write_event_handler = ngx_http_request_empty_handler;
+
+    /*
+     * a filter has put this request in the place of an answer, and its upstream
+     * would end the request: as in ngx_http_upstream_create()
+     */
+
+    u = r->upstream;
+
+    if (ctx->upstream == NULL && u && u->cleanup) {
+        r->main->count++;
+        (*u->cleanup)(r);
+    }
 
     r->connection->log->action = "waiting for a token";
 
@@ -344,7 +364,9 @@ ngx_zertiban_pass_pause(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 void
 ngx_zertiban_pass_resume(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
-    r->read_event_handler = ctx->read_event_handler;
+    if (r->read_event_handler == ngx_http_test_reading) {
+        r->read_event_handler = ctx->read_event_handler;
+    }
 
     r->connection->log->action = NULL;
 

@@ -1,0 +1,325 @@
+# Tests for pages that are behind the gate and take the place of an answer:
+# while the body of the request is still discarded, of an answer that a filter
+# does not let through, and of one that comes from the cache.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Socket qw(SHUT_WR);
+
+use Zertiban::Memcached;
+use Zertiban::Revocation;
+use Zertiban::Test;
+
+my $api = Zertiban::API->new();
+my $idp = Zertiban::IdP->new();
+my $memcached = Zertiban::Memcached->new();
+my $t = Zertiban::Nginx->new();
+my $tokens = Zertiban::Revocation->new($t, $idp);
+
+$t->run(<<'EOF', API => $api->address(), MEMCACHED => $memcached->address(), IDP => $idp->url());
+    proxy_cache_path %%DIR%%/cache keys_zone=cache:1m;
+    proxy_cache_valid 1m;
+    proxy_cache_key $request_method$uri;
+    proxy_cache_methods GET POST;
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+
+        recursive_error_pages on;
+
+        zertiban_token_endpoint %%IDP%%;
+        zertiban_client_id $arg_client;
+        zertiban_client_secret secret-of-$arg_client;
+        zertiban_tenant_id tenant-$arg_client;
+        zertiban_timeout 20s;
+
+        location / {
+            zertiban on;
+            proxy_pass http://%%API%%;
+        }
+
+        # memcached has nothing, and the body is discarded
+        location /missing {
+            set $memcached_key none;
+            memcached_pass %%MEMCACHED%%;
+            error_page 404 = @page;
+        }
+
+        location /missing/fallen {
+            set $memcached_key none;
+            memcached_pass %%MEMCACHED%%;
+            error_page 404 = @fallen;
+        }
+
+        # nginx closes the connection afterwards
+        location /large {
+            client_max_body_size 100;
+            error_page 413 = @page;
+        }
+
+        location /large/fallen {
+            client_max_body_size 100;
+            error_page 413 = @fallen;
+        }
+
+        # it is that of an answer for the cache that is filtered
+        location /filtered {
+            proxy_cache cache;
+            proxy_pass http://%%API%%/open/tagged;
+            error_page 412 = @page;
+        }
+
+        location /filtered/refused {
+            proxy_cache cache;
+            proxy_pass http://%%API%%/open/tagged;
+            error_page 412 = @refused;
+        }
+
+        location /filtered/returned {
+            proxy_cache cache;
+            proxy_pass http://%%API%%/open/tagged;
+            error_page 412 = @returned;
+        }
+
+        location /cached {
+            proxy_cache cache;
+            proxy_pass http://%%API%%/open/ranges;
+            error_page 416 = @page;
+        }
+
+        location /cached/bypassing {
+            proxy_cache cache;
+            proxy_pass http://%%API%%/open/ranges;
+            error_page 416 = @bypassing;
+        }
+
+        location @page {
+            zertiban on;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+            max_ranges 0;
+            proxy_pass http://%%API%%;
+        }
+
+        location @bypassing {
+            zertiban on;
+            proxy_cache cache;
+            max_ranges 0;
+            proxy_cache_bypass 1;
+            proxy_no_cache 1;
+            proxy_pass http://%%API%%;
+        }
+
+        location @fallen {
+            zertiban on;
+            proxy_pass http://%%API%%;
+            error_page 503 = @open;
+        }
+
+        location @open {
+            proxy_ignore_client_abort on;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+            proxy_pass http://%%API%%;
+        }
+
+        location @refused {
+            zertiban on;
+            zertiban_tenant_id "not a tenant$arg_nothing";
+            proxy_pass http://%%API%%;
+        }
+
+        location @returned {
+            return 400;
+        }
+    }
+EOF
+
+my $body = 'amount' x 100;
+
+# how the page comes: with a token that is waited for; from the second gate,
+# since there is no token for the first one; and after a 401
+
+my @kinds = qw(waiting fallen replayed);
+
+# when the rest of the body comes, and then another request; or what the client
+# does in place of that
+
+my %rests = (
+    during => 1, after => 1, late => 1,
+    fin    => sub { shutdown $_[0]{stream}{fh}, SHUT_WR },
+    reset  => sub { $_[0]->leave(reset => 1) },
+);
+
+my @cases = map {
+    my $path = $_;
+
+    map {
+        my $kind = $_;
+
+        map {
+            my $client = join '-', $path =~ /(\w+)/, $kind, $_;
+
+            { path => $path, kind => $kind, rest => $_, client => $client,
+              uri => "$path/$kind/$_?client=$client" };
+        } sort keys %rests;
+    } @kinds;
+} qw(/missing /large);
+
+# and those of filters and of the cache
+
+my @filtered = map { { method => $_, client => "filtered-$_",
+                       uri => "/filtered?client=filtered-$_" } }
+               qw(GET POST);
+
+my %holding = map { $_->{client} => 1 } @cases, @filtered;
+my $warm = 0;
+
+$idp->answer(sub {
+    return if $warm && $holding{$_[0]{client_id}};
+    return $idp->issue($_[0]);
+});
+
+$api->answer(sub {
+    my ($request) = @_;
+
+    return $api->text(200, "tagged\n", 'ETag: "one"')
+        if $request->{uri} =~ /tagged/;
+    return $api->text(200, "ranges\n", 'Accept-Ranges: bytes')
+        if $request->{uri} =~ /ranges/;
+
+    return $tokens->answer($request)
+           // ($request->{uri} =~ m{^/(missing|large)/} ? ()
+               : $api->default($request));
+});
+
+
+sub of {
+    my ($rest) = @_;
+
+    return grep { $_->{rest} eq $rest } @cases;
+}
+
+
+# returns as soon as all that has come to the worker before was seen
+
+sub barrier {
+    $t->get('/barrier?client=next') for 1 .. 3;
+}
+
+
+sub send_rest {
+    my ($case) = @_;
+
+    $case->{sent}{stream}->write(substr $body, 50);
+}
+
+
+sub send_next {
+    my ($case) = @_;
+
+    $case->{sent}{stream}->write(
+        "GET /next?client=next HTTP/1.1\r\nHost: localhost\r\n\r\n");
+}
+
+
+my @old = map { $_->{client} } grep { $_->{kind} eq 'replayed' } @cases;
+
+$tokens->warm('next', 'cached', 'bypassing', @old);
+$tokens->grow_old();
+$tokens->revoke($_) for @old, 'cached', 'bypassing';
+
+$warm = 1;
+
+for my $case (@cases) {
+    $case->{sent} = Zertiban::Client->new($t->port())->send(
+        "GET $case->{uri} HTTP/1.1\r\nHost: localhost\r\n"
+        . 'Content-Length: ' . length($body) . "\r\n\r\n"
+        . substr $body, 0, 50);
+}
+
+$_->{sent} = $t->start($_->{method}, $_->{uri},
+                       headers => ['If-Match: "two"'],
+                       $_->{method} eq 'POST' ? (body => $body) : ())
+    for @filtered;
+
+ok(wait_until(sub { $idp->held() == @cases + @filtered }),
+   'each waits for a token');
+
+send_rest($_) for of('during');
+$rests{$_->{rest}}->($_->{sent}) for of('fin'), of('reset');
+barrier();
+
+$idp->release(sub {
+    return $_[0]{client_id} =~ /fallen/
+           ? "HTTP/1.1 500 Error\r\nContent-Length: 0\r\n\r\n"
+           : $idp->issue($_[0]);
+});
+
+is($_->{sent}->response()->{body}, "$_->{method} $_->{uri}\n",
+   "$_->{method}: in the place of an answer that was filtered")
+    for @filtered;
+
+my @stay = grep { $_->{rest} !~ /fin|reset/ } @cases;
+
+
+sub asked {
+    my ($case) = @_;
+
+    return $api->count($case->{uri}) - ($case->{kind} eq 'replayed');
+}
+
+
+ok(wait_until(sub { !grep { asked($_) < 1 } @stay }), 'the API is asked');
+send_rest($_) for of('after');
+send_next($_) for of('during');
+barrier();
+
+$_->answer($api->text(200, "page $_->{uri}\n"))
+    for map { $api->last($_->{uri}) // () } @cases;
+
+is($_->{sent}->response()->{body}, "page $_->{uri}\n",
+   "$_->{path}, $_->{kind}, the rest $_->{rest}: the page") for @stay;
+
+send_rest($_) for of('late');
+send_next($_) for of('after'), of('late');
+
+is($_->{sent}->response()->{body} // '',
+   $_->{path} eq '/large' ? '' : "GET /next?client=next\n",
+   "$_->{path}, $_->{kind}, the rest $_->{rest}: the next request") for @stay;
+
+is(count_of(map { asked($_) } @stay), '1: ' . @stay, 'each was asked once');
+
+# an error page that is refused is an error as any other
+
+sub shape {
+    my ($response) = @_;
+
+    return join ' ', $response->{status}, $response->{body};
+}
+
+
+is(shape($t->get('/filtered/refused', headers => ['If-Match: "two"'])),
+   shape($t->get('/filtered/returned', headers => ['If-Match: "two"'])),
+   'a page that is refused');
+
+# its 401 is not the cache's
+
+my %clients = (cached => '/cached', bypassing => '/cached/bypassing');
+
+for my $client (sort keys %clients) {
+    my $uri = "$clients{$client}?client=$client";
+
+    $t->get($uri) for 1 .. 2;
+    is($t->get($uri, headers => ['Range: bytes=100-200'])->{body},
+       "GET $uri\n", "$client: in the place of an answer from the cache");
+    $tokens->replayed($api, $uri, $client);
+}
+
+$t->finish();
+
+done_testing();
