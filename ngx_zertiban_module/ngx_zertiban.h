@@ -75,6 +75,7 @@ struct ngx_zertiban_ctx_s {
     unsigned                          wrapped:1;      /* by zlcf->wrapper */
     unsigned                          held:1;         /* the credential */
     unsigned                          waited:1;
+    unsigned                          reading:1;      /* the body */
     unsigned                          late:1;         /* no more tokens */
     unsigned                          output:1;       /* to this server */
     unsigned                          replayed:1;

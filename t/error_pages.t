@@ -1,6 +1,7 @@
 # Tests for pages that are behind the gate and take the place of an answer:
-# while the body of the request is still discarded, of an answer that a filter
-# does not let through, and of one that comes from the cache.
+# while the body of the request is still discarded, or could not be read, of an
+# answer that a filter does not let through, and of one that comes from the
+# cache.
 
 use strict;
 use warnings;
@@ -10,6 +11,7 @@ use lib "$FindBin::Bin/lib";
 
 use Socket qw(SHUT_WR);
 
+use Zertiban::H2;
 use Zertiban::Memcached;
 use Zertiban::Revocation;
 use Zertiban::Test;
@@ -28,7 +30,9 @@ $t->run(<<'EOF', API => $api->address(), MEMCACHED => $memcached->address(), IDP
 
     server {
         listen 127.0.0.1:%%PORT%%;
+        listen 127.0.0.1:%%PORT_h2%% http2;
 
+        client_body_buffer_size 64k;
         recursive_error_pages on;
 
         zertiban_token_endpoint %%IDP%%;
@@ -95,6 +99,44 @@ $t->run(<<'EOF', API => $api->address(), MEMCACHED => $memcached->address(), IDP
             proxy_cache cache;
             proxy_pass http://%%API%%/open/ranges;
             error_page 416 = @bypassing;
+        }
+
+        # what is found while the body is read
+        location /read {
+            zertiban on;
+            client_max_body_size 1k;
+            error_page 413 = @$arg_page;
+            proxy_pass http://%%API%%;
+        }
+
+        location @gated {
+            zertiban on;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+            proxy_pass http://%%API%%;
+        }
+
+        location @ignoring {
+            zertiban on;
+            proxy_ignore_client_abort on;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+            proxy_pass http://%%API%%;
+        }
+
+        location @waiting {
+            zertiban on;
+            zertiban_client_id $arg_client-page;
+            zertiban_client_secret secret-of-$arg_client-page;
+            proxy_ignore_client_abort on;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+            proxy_pass http://%%API%%;
+        }
+
+        location @static {
+            limit_rate 100;
+            return 200 "a page\n";
         }
 
         location @page {
@@ -193,7 +235,7 @@ $api->answer(sub {
         if $request->{uri} =~ /ranges/;
 
     return $tokens->answer($request)
-           // ($request->{uri} =~ m{^/(missing|large)/} ? ()
+           // ($request->{uri} =~ m{^/(missing|large|read)} ? ()
                : $api->default($request));
 });
 
@@ -293,6 +335,85 @@ is($_->{sent}->response()->{body} // '',
    "$_->{path}, $_->{kind}, the rest $_->{rest}: the next request") for @stay;
 
 is(count_of(map { asked($_) } @stay), '1: ' . @stay, 'each was asked once');
+
+# a body that is too large, which nginx sees when some of it has come
+
+my @pages = qw(gated ignoring waiting open static);
+my @read = map { my $page = $_;
+                 map { { page => $page, protocol => $_, client => "read-$page",
+                         uri => "/read?client=read-$page&page=$page&$_" } }
+                 qw(one two) } @pages;
+
+$tokens->warm(map { "read-$_" } @pages);
+$idp->answer(sub { $_[0]{client_id} =~ /-page$/ ? () : $idp->issue($_[0]) });
+
+my ($DATA, $END_STREAM) = (0, 1);
+my $part = 'x' x 10_000;
+
+for my $case (@read) {
+    if ($case->{protocol} eq 'one') {
+        $case->{sent} = Zertiban::Client->new($t->port())->send(
+            "POST $case->{uri} HTTP/1.1\r\nHost: localhost\r\n"
+            . "Transfer-Encoding: chunked\r\n\r\n");
+
+    } else {
+        $case->{h2} = Zertiban::H2->new($t->port('h2'));
+        $case->{id} = $case->{h2}->request('POST', $case->{uri}, 0);
+    }
+}
+
+barrier();
+
+
+sub send_part {
+    my ($first) = @_;
+
+    for my $case (@read) {
+        $case->{h2} ? $case->{h2}->frame($DATA, 0, $case->{id}, $part)
+                    : $case->{sent}{stream}->write($first . $part);
+    }
+
+    barrier();
+}
+
+
+send_part(sprintf "%x\r\n", 3 * length $part);
+
+my @proxied = grep { $_->{page} ne 'static' } @read;
+my @at_once = grep { $_->{page} ne 'waiting' } @proxied;
+
+ok(wait_until(sub { !grep { !$api->count($_->{uri}) } @at_once }),
+   'the body is too large: the API is asked for the page');
+ok(wait_until(sub { $idp->held() == 1 }), 'or a token is waited for');
+
+send_part('');
+$idp->release();
+
+ok(wait_until(sub { !grep { !$api->count($_->{uri}) } @proxied }),
+   'the API is asked for all pages');
+
+for my $case (@read) {
+    $case->{h2} ? $case->{h2}->frame($DATA, $END_STREAM, $case->{id}, $part)
+                : $case->{sent}{stream}->write("$part\r\n0\r\n\r\n");
+}
+
+barrier();
+
+$_->answer($api->text(200, "a page\n"))
+    for map { $api->requests($_->{uri}) } @proxied;
+
+for my $case (@read) {
+    my $name = "$case->{page}, HTTP/$case->{protocol}";
+
+    $case->{h2} ? ok(wait_until(sub { $case->{h2}->statuses($case->{id}) }),
+                     "$name: a page")
+                : is($case->{sent}->response()->{body}, "a page\n",
+                     "$name: the page");
+}
+
+barrier();
+is(count_of(map { $api->count($_->{uri}) } @read), '0: 2, 1: ' . @proxied,
+   'and each was asked for once');
 
 # an error page that is refused is an error as any other
 

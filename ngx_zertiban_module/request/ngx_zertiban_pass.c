@@ -90,7 +90,7 @@ ngx_zertiban_pass_build(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
     if (unread) {
 
-        /* ngx_http_v2_read_request_body() would take this for the whole body */
+        /* ngx_http_v2_read_request_body() finds none in a stream with error */
 
         if (r->connection->error
             && (r->headers_in.content_length_n > 0 || r->headers_in.chunked))
@@ -127,6 +127,7 @@ ngx_zertiban_pass_build(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
     if (unread && r->read_event_handler != ngx_http_block_reading) {
         r->request_body->post_handler = ngx_zertiban_pass_body_handler;
+        ctx->reading = 1;
         return NGX_AGAIN;
     }
 
@@ -179,14 +180,23 @@ ngx_zertiban_pass_check(ngx_http_request_t *r, ngx_http_upstream_t *prev)
 }
 
 
-/* of r->request_body, which calls it once and then is done */
+/*
+ * of r->request_body; if the reading has failed, it may go on behind an error
+ * page, and its end has no reference
+ */
 
 static void
 ngx_zertiban_pass_body_handler(ngx_http_request_t *r)
 {
     ngx_zertiban_ctx_t  *ctx;
 
-    ctx = ngx_zertiban_pass_of_upstream(r);
+    ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
+
+    if (ctx == NULL || !ctx->reading) {
+        return;
+    }
+
+    ctx->reading = 0;
 
     ngx_http_finalize_request(r, ctx->look(r, ctx));
 }

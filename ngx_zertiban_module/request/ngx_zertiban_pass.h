@@ -108,6 +108,13 @@ ngx_zertiban_pass_create(ngx_http_request_t *r, ngx_zertiban_pass_pt look)
 
     ngx_http_set_ctx(r, ctx, ngx_zertiban_module);
 
+    if (r->request_body && r == r->main && !r->discard_body) {
+
+        /* its reading may have failed, and would go on behind an error page */
+
+        r->read_event_handler = ngx_http_block_reading;
+    }
+
     return ctx;
 }
 
