@@ -18,6 +18,7 @@ my %bits = (in => '', out => '');
 
 my %watched;
 my @timers;    # in the order of their times
+my @looks = (0) x 3;
 
 
 sub now {
@@ -70,7 +71,11 @@ sub turn {
     my %ready = %bits;
 
     # errors and ends make a descriptor readable and writable
-    if (select($ready{in}, $ready{out}, undef, $seconds) > 0) {
+    my $n = select $ready{in}, $ready{out}, undef, $seconds;
+
+    @looks = (@looks[1, 2], now());
+
+    if ($n > 0) {
         my %fds = map { $_ => [ones($ready{$_})] } qw(in out);
         my %fh = map { $_ => ($watched{$_} || {})->{fh} } map { @$_ }
                  values %fds;
@@ -86,6 +91,15 @@ sub turn {
     push @due, shift @timers while @timers && $timers[0][0] <= $now;
 
     $_->[1]->() for @due;
+}
+
+
+# The first bytes that a handler sees have come after this time: they were not
+# there when the loop looked before, nor was their connection, perhaps, when it
+# looked before that.
+
+sub since {
+    return $looks[0];
 }
 
 
