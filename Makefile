@@ -13,6 +13,7 @@
 #   make valgrind  some of them under valgrind
 #   make lint      static analysis, and the style of the sources
 #   make fuzz      each parser with random input for FUZZ_SECONDS
+#   make storm     calls of all kinds, and all faults, for STORM_SECONDS
 #   make interop   tokens from identity providers that others wrote
 #   make matrix    the tests with nginx of several Debian releases
 #   make bench     what a request costs, beside other ways to do the same
@@ -49,7 +50,7 @@ export TEST_NGINX_SERVROOT  := $(build)/servroot
 export TEST_ZERTIBAN_MODULE := $(module)
 
 # each is a program: t/asan/run, ...
-proofs       := asan valgrind lint fuzz interop matrix bench
+proofs       := asan valgrind lint fuzz storm interop matrix bench
 
 # once packages are installed, nginx has to be looked for again
 again        = $(MAKE) --no-print-directory
