@@ -22,7 +22,7 @@ my $memcached = Zertiban::Memcached->new();
 my $t = Zertiban::Nginx->new();
 my $tokens = Zertiban::Revocation->new($t, $idp);
 
-$t->run(<<'EOF', API => $api->address(), MEMCACHED => $memcached->address(), IDP => $idp->url());
+$t->run(<<'EOF', API => $api->address(), IDP => $idp->url(),
     proxy_cache_path %%DIR%%/cache keys_zone=cache:1m;
     proxy_cache_valid 1m;
     proxy_cache_key $request_method$uri;
@@ -180,6 +180,7 @@ $t->run(<<'EOF', API => $api->address(), MEMCACHED => $memcached->address(), IDP
         }
     }
 EOF
+    MEMCACHED => $memcached->address());
 
 my $body = 'amount' x 100;
 
