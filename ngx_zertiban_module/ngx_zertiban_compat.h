@@ -74,7 +74,7 @@ ngx_zertiban_early_hints(ngx_http_request_t *r, ngx_int_t rc)
 
 /* whether the connection of a request is one of several on a socket */
 
-#if (NGX_HTTP_V2 && NGX_HTTP_V3)
+#if (NGX_HTTP_V2 && defined NGX_HTTP_V3)
 
 #define ngx_zertiban_multiplexed(r)                                           \
     ((r)->stream || (r)->connection->quic)

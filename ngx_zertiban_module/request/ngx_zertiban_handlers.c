@@ -68,6 +68,7 @@ ngx_zertiban_handlers_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_core_loc_conf_t  *clcf;
 
     pass = NULL;
+    module = NULL;
 
     for (i = 0; cf->cycle->modules[i]; i++) {
 

@@ -288,32 +288,22 @@ ngx_zertiban_pass_event_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_zertiban_module);
 
-    if (ctx == NULL) {
+    if (ctx == NULL
+        || (ctx->state != NGX_ZERTIBAN_BUILDING
+            && ctx->state != NGX_ZERTIBAN_REPLAYING))
+    {
         return;
     }
-
-    switch (ctx->state) {
 
 #if (NGX_HTTP_CACHE)
 
-    case NGX_ZERTIBAN_BUILDING:
+    /* as in ngx_http_upstream_init_request() and ngx_http_file_cache_open() */
 
-        /* as ngx_http_upstream_init_request() and ngx_http_file_cache_open() */
-
-        if (r->aio || r->cache->waiting) {
-            return;
-        }
-
-        break;
-
-#endif
-
-    case NGX_ZERTIBAN_REPLAYING:
-        break;
-
-    default:
+    if (ctx->state == NGX_ZERTIBAN_BUILDING && (r->aio || r->cache->waiting)) {
         return;
     }
+
+#endif
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
