@@ -9,8 +9,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use Socket qw(SHUT_WR);
-
 use Zertiban::H2;
 use Zertiban::Memcached;
 use Zertiban::Revocation;
@@ -109,13 +107,6 @@ $t->run(<<'EOF', API => $api->address(), IDP => $idp->url(),
             proxy_pass http://%%API%%;
         }
 
-        location @gated {
-            zertiban on;
-            proxy_pass_request_body off;
-            proxy_set_header Content-Length "";
-            proxy_pass http://%%API%%;
-        }
-
         location @ignoring {
             zertiban on;
             proxy_ignore_client_abort on;
@@ -194,8 +185,7 @@ my @kinds = qw(waiting fallen replayed);
 
 my %rests = (
     during => 1, after => 1, late => 1,
-    fin    => sub { shutdown $_[0]{stream}{fh}, SHUT_WR },
-    reset  => sub { $_[0]->leave(reset => 1) },
+    %Zertiban::Client::events{qw(fin reset)},
 );
 
 my @cases = map {
@@ -339,7 +329,7 @@ is(count_of(map { asked($_) } @stay), '1: ' . @stay, 'each was asked once');
 
 # a body that is too large, which nginx sees when some of it has come
 
-my @pages = qw(gated ignoring waiting open static);
+my @pages = qw(page ignoring waiting open static);
 my @read = map { my $page = $_;
                  map { { page => $page, protocol => $_, client => "read-$page",
                          uri => "/read?client=read-$page&page=$page&$_" } }

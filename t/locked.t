@@ -7,8 +7,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use Socket qw(SHUT_WR);
-
 use Zertiban::Revocation;
 use Zertiban::Test;
 
@@ -167,12 +165,7 @@ $tokens->grow_old();
 # their token goes, and there is no other one: clients that do something do
 # not move them, and when the lock is free they are refused
 
-my %events = (
-    nothing => sub { },
-    byte    => sub { $_[0]{stream}->write('G') },
-    fin     => sub { shutdown $_[0]{stream}{fh}, SHUT_WR },
-    close   => sub { $_[0]->leave() },
-);
+my %events = %Zertiban::Client::events{qw(nothing byte fin close)};
 
 my $uri = '/cached/refused?client=refused';
 my ($holder, $waiting) = lock($uri, sort keys %events);

@@ -7,8 +7,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use Socket qw(SHUT_WR);
-
 use Zertiban::CGI;
 use Zertiban::H2;
 use Zertiban::Revocation;
@@ -94,16 +92,7 @@ $t->run(<<'EOF', API => $api->address(), CGI => $cgi->address(),
 EOF
     IDP => $idp->url());
 
-# what a client may do while it waits for its answer
-
-my %events = (
-    nothing => sub { },
-    fin     => sub { shutdown $_[0]{stream}{fh}, SHUT_WR },
-    close   => sub { $_[0]->leave() },
-    reset   => sub { $_[0]->leave(reset => 1) },
-    byte    => sub { $_[0]{stream}->write('G') },
-    next    => sub { $_[0]{stream}->write("GET /next HTTP/1.1\r\n") },
-);
+my %events = %Zertiban::Client::events;
 
 # by the end of "fin", "close" and "reset" nginx has ended a request here
 

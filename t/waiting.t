@@ -7,8 +7,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use Socket qw(SHUT_WR);
-
 use Zertiban::Revocation;
 use Zertiban::Test;
 
@@ -48,14 +46,7 @@ $t->run(<<'EOF', API => $api->address(),
 EOF
     IDP => $idp->url());
 
-my %events = (
-    nothing => sub { },
-    fin     => sub { shutdown $_[0]{stream}{fh}, SHUT_WR },
-    close   => sub { $_[0]->leave() },
-    reset   => sub { $_[0]->leave(reset => 1) },
-    byte    => sub { $_[0]{stream}->write('G') },
-    next    => sub { $_[0]{stream}->write("GET /next HTTP/1.1\r\n") },
-);
+my %events = %Zertiban::Client::events;
 
 my %leaves = map { $_ => 1 } qw(fin close reset);
 

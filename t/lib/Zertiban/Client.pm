@@ -7,6 +7,7 @@ use warnings;
 
 use IO::Socket::IP;
 use Scalar::Util qw(weaken);
+use Socket qw(SHUT_WR);
 
 use Zertiban::Loop qw(now wait_until);
 use Zertiban::Message;
@@ -14,6 +15,17 @@ use Zertiban::Secrets;
 use Zertiban::Stream;
 
 our @leaks;
+
+# what a client may do while it waits for its answer
+
+our %events = (
+    nothing => sub { },
+    fin     => sub { shutdown $_[0]{stream}{fh}, SHUT_WR },
+    close   => sub { $_[0]->leave() },
+    reset   => sub { $_[0]->leave(reset => 1) },
+    byte    => sub { $_[0]{stream}->write('G') },
+    next    => sub { $_[0]{stream}->write("GET /next HTTP/1.1\r\n") },
+);
 
 my %open;
 
