@@ -81,11 +81,12 @@ is($storm->faults($_->[0]), '', $_->[1]) for
 is(join(' ', $t->workers()), "@workers", 'no worker has died');
 
 SKIP: {
-    skip 'it was too short, or too slow', 2
+    skip 'it was too short, or too slow', 3
         if $seconds < 20 || $storm->{called} < 5000;
 
     cmp_ok($storm->{ledger}{replays}, '>', 20, 'there were replays');
     cmp_ok($storm->{elsewheres}, '>', 20, 'and requests elsewhere');
+    is($storm->{ledger}{largest}, 8_000_000, 'and large bodies');
 }
 
 $t->finish();

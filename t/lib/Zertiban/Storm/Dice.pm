@@ -73,7 +73,8 @@ sub weighted {
         $sum += $weights[$i];
     }
 
-    my $at = $self->roll($sum);
+    # weights need not be whole numbers
+    my $at = $sum * $self->roll(1 << 20) / (1 << 20);
 
     while (@weights) {
         my ($name, $weight) = splice @weights, 0, 2;

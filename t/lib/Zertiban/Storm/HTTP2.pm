@@ -66,34 +66,33 @@ sub next_call {
 sub send_pieces {
     my ($self, $call, @pieces) = @_;
 
-    return if $call->{end} || $self->{half} || $self->{stream}{closed};
+    while (!$call->{end} && !$self->{half} && !$self->{stream}{closed}) {
+        my $piece = shift @pieces or return $call->event('sent');
 
-    my $piece = shift @pieces or return $call->event('sent');
-    my $window = min(@{$self->{windows}}{0, $call->{stream}});
-    my $size = min($largest_frame, length $piece->[1], $window);
+        if ($piece->[0]) {
+            $call->event('sending');
 
-    if ($piece->[0]) {
-        $call->event('sending');
+            return after($piece->[0], sub {
+                $self->send_pieces($call, [0, $piece->[1]], @pieces);
+            });
+        }
 
-        return after($piece->[0], sub {
-            $self->send_pieces($call, [0, $piece->[1]], @pieces);
-        });
+        my $window = min(@{$self->{windows}}{0, $call->{stream}});
+        my $size = min($largest_frame, length $piece->[1], $window);
+
+        if (length $piece->[1] && $size <= 0) {
+            $self->{blocked}{$call->{stream}} = [$call, $piece, @pieces];
+            return;
+        }
+
+        # a copy of the rest for each frame would take long
+        my $bytes = substr $piece->[1], 0, $size, '';
+        unshift @pieces, $piece if $piece->[1] ne '';
+
+        $self->{windows}{$_} -= $size for 0, $call->{stream};
+        $self->alive();
+        $self->frame($DATA, @pieces ? 0 : $END_STREAM, $call->{stream}, $bytes);
     }
-
-    if (length $piece->[1] && $size <= 0) {
-        $self->{blocked}{$call->{stream}} = [$call, $piece, @pieces];
-        return;
-    }
-
-    my $rest = substr $piece->[1], $size;
-    unshift @pieces, [0, $rest] if $rest ne '';
-
-    $self->{windows}{$_} -= $size for 0, $call->{stream};
-    $self->alive();
-    $self->frame($DATA, @pieces ? 0 : $END_STREAM, $call->{stream},
-                 substr $piece->[1], 0, $size);
-
-    $self->send_pieces($call, @pieces);
 }
 
 

@@ -36,7 +36,7 @@ sub new {
     secret('storm-token', 'storm-secret',
            encode_base64('storm-secret', ''));
 
-    return $class->SUPER::new(numbers => {}, tokens => {}, exchanges => 0, %o);
+    return $class->SUPER::new(numbers => {}, tokens => {}, %o);
 }
 
 
@@ -67,7 +67,6 @@ sub exchange {
     my $dice = Zertiban::Storm::Dice->new($self->{storm}{seed}, $number,
                                           unpack '%32N*', $name);
 
-    $self->{exchanges}++;
     $self->{storm}->exchange($name);
 
     my $outcome = $dice->weighted(@outcomes);

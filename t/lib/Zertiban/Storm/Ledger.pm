@@ -5,6 +5,8 @@ package Zertiban::Storm::Ledger;
 use strict;
 use warnings;
 
+use List::Util qw(max);
+
 use Zertiban::Loop;
 use Zertiban::Storm::Ways qw(%ways);
 
@@ -18,7 +20,7 @@ sub new {
     my ($class, $storm) = @_;
 
     return bless { storm => $storm, acted => 0, attempts => 0, replays => 0,
-                   replayed => {} }, $class;
+                   replayed => {}, largest => 0 }, $class;
 }
 
 
@@ -144,6 +146,8 @@ sub check_body {
     my $call = $request->{attempt}{call};
     my $way = $ways{$request->{way}};
     my $digest = $request->digest();
+
+    $self->{largest} = max($self->{largest}, $request->{got});
 
     # a redirect, and what a page includes, may come without it
     my $may_lack = $request->{way} ne $call->{way}{name};

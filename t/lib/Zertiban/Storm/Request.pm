@@ -12,7 +12,7 @@ use Zertiban::Loop qw(after);
 use Zertiban::Storm::Dice;
 
 # what is not sent as a whole, and at once
-our %styles = map { $_ => "send_$_" }
+my %styles = map { $_ => "send_$_" }
               qw(slow slower split drops kept_short half_head half_body reset);
 
 my @ends = qw(close reset);
