@@ -48,7 +48,8 @@ sub new {
         method => $way->{methods} ? $dice->one(@{$way->{methods}})
                                   : $dice->weighted(@methods),
         own => $dice->chance(30), forbidden => $dice->chance(4),
-        if_match => $dice->chance(2),
+        if_match => $dice->chance($way->{filtered} ? 40 : 2),
+        range => $way->{filtered} && $dice->chance(50),
     }, $class;
 
     $self->plan_credential();
@@ -130,6 +131,7 @@ sub fields {
             "X-Business: $self->{business}",
             $self->{own} ? @own : (),
             $self->{if_match} ? 'If-Match: "another"' : (),
+            $self->{range} ? 'Range: bytes=9999-' : (),
             $self->{way}{name} eq 'grpc'
                 ? ('TE: trailers', 'Content-Type: application/grpc') : ());
 }

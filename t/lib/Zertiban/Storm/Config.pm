@@ -338,6 +338,18 @@ my $http = <<'EOF';
             proxy_pass http://api;
         }
 
+        # a filter does not let through what is in the cache; nginx has an alert
+        # if that has expired
+
+        location = /filtered {
+            zertiban off;
+            proxy_cache cache;
+            proxy_cache_key $uri/$arg_c/$arg_k;
+            proxy_cache_valid 200 1d;
+            error_page 412 416 = /other;
+            proxy_pass http://elsewhere;
+        }
+
         location = /turned {
             proxy_intercept_errors on;
             error_page 401 412 500 502 503 504 = /other;

@@ -42,6 +42,8 @@ sub complete {
     $request->answer(dice => $dice,
         style => $dice->weighted(whole => 85, slow => 10, kept_short => 5),
         body => "call $request->{n} elsewhere\n",
+        fields => $request->{way} eq 'filtered'
+                  ? ['ETag: "it"', 'Accept-Ranges: bytes'] : [],
         status => !$check             ? 200
                 : $dice->chance(6) ? $dice->one(401, 403) : 204);
 }

@@ -173,7 +173,7 @@ sub response {
     return if !$call;
 
     # nginx does not keep a connection on which a filter has the last word
-    $self->{last} = 1 if $status == 412 || $call->{way}{streams}
+    $self->{last} = 1 if $call->{if_match} || $call->{way}{streams}
         || grep { lc eq 'close' } $message->header('Connection');
 
     # a client that is told so early sends no body

@@ -23,6 +23,7 @@ our @EXPORT_OK = qw(@ways %ways);
 # parts     the answer may lack some of what it includes
 # torn      nginx goes on behind an answer that has not all of its bytes
 # timed     nginx waits for a second only
+# filtered  clients ask for what the cache does not have
 # bodiless  nothing of a body is passed on
 # methods   but the usual ones
 # largest   body that is sent there
@@ -80,6 +81,8 @@ our %ways = (
     opened      => { weight => 3, acts => undef },
     large       => { weight => 4, acts => ['large', 'small'], streams => 1 },
     small       => { bodiless => 1, ignores => 1 },
+    filtered    => { weight => 3, acts => undef, cached => 1, filtered => 1,
+                     methods => ['GET', 'HEAD'] },
     turned      => { weight => 3, acts => ['turned', 'other'] },
     other       => { ignores => 1 },
     sent        => { weight => 4, parts => 1 },
