@@ -51,7 +51,7 @@ ngx_zertiban_inject(ngx_zertiban_ctx_t *ctx)
 
     /* an answer may be lost while a body is sent */
 
-    if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
+    if (ngx_zertiban_pass_has_body(r)) {
         ctx->finalize_request = u->finalize_request;
         u->finalize_request = ngx_zertiban_finalize_request;
     }

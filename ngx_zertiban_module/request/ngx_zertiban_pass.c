@@ -92,9 +92,7 @@ ngx_zertiban_pass_build(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
         /* ngx_http_v2_read_request_body() finds none in a stream with error */
 
-        if (r->connection->error
-            && (r->headers_in.content_length_n > 0 || r->headers_in.chunked))
-        {
+        if (r->connection->error && ngx_zertiban_pass_has_body(r)) {
             ctx->state = NGX_ZERTIBAN_DONE;
             return NGX_HTTP_CLIENT_CLOSED_REQUEST;
         }

@@ -134,6 +134,15 @@ ngx_zertiban_pass_of_upstream(ngx_http_request_t *r)
 }
 
 
+/* whether the client sends a body, or has sent it */
+
+static ngx_inline ngx_uint_t
+ngx_zertiban_pass_has_body(ngx_http_request_t *r)
+{
+    return (r->headers_in.content_length_n > 0 || r->headers_in.chunked);
+}
+
+
 static ngx_inline void
 ngx_zertiban_pass_hand_over(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
