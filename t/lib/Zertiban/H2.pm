@@ -59,7 +59,7 @@ sub get {
 
     my $id = $self->request('GET', $path, defined $data ? 0 : $END_STREAM,
                             @fields);
-    $self->frame($DATA, 0, $id, $data) if defined $data;
+    $self->data($id, $data) if defined $data;
 
     return $id;
 }
@@ -84,12 +84,21 @@ sub request {
 }
 
 
-# the end of such a body
+# bytes of such a body, which are not the last ones
+
+sub data {
+    my ($self, $id, $bytes) = @_;
+
+    $self->frame($DATA, 0, $id, $bytes);
+}
+
+
+# the end of it, with the last bytes
 
 sub end {
-    my ($self, $id) = @_;
+    my ($self, $id, $bytes) = @_;
 
-    $self->frame($DATA, $END_STREAM, $id, '');
+    $self->frame($DATA, $END_STREAM, $id, $bytes // '');
 }
 
 

@@ -91,7 +91,8 @@ sub send_pieces {
 
         $self->{windows}{$_} -= $size for 0, $call->{stream};
         $self->alive();
-        $self->frame($DATA, @pieces ? 0 : $END_STREAM, $call->{stream}, $bytes);
+        @pieces ? $self->data($call->{stream}, $bytes)
+                : $self->end($call->{stream}, $bytes);
     }
 }
 
