@@ -44,59 +44,32 @@ $t->run(<<'EOF', API => $api->address(), IDP => $idp->url(),
             proxy_pass http://%%API%%;
         }
 
+        # the argument says which page takes the place of an answer
+
         # memcached has nothing, and the body is discarded
         location /missing {
             set $memcached_key none;
             memcached_pass %%MEMCACHED%%;
-            error_page 404 = @page;
-        }
-
-        location /missing/fallen {
-            set $memcached_key none;
-            memcached_pass %%MEMCACHED%%;
-            error_page 404 = @fallen;
+            error_page 404 = @$arg_page;
         }
 
         # nginx closes the connection afterwards
         location /large {
             client_max_body_size 100;
-            error_page 413 = @page;
-        }
-
-        location /large/fallen {
-            client_max_body_size 100;
-            error_page 413 = @fallen;
+            error_page 413 = @$arg_page;
         }
 
         # it is that of an answer for the cache that is filtered
         location /filtered {
             proxy_cache cache;
             proxy_pass http://%%API%%/open/tagged;
-            error_page 412 = @page;
-        }
-
-        location /filtered/refused {
-            proxy_cache cache;
-            proxy_pass http://%%API%%/open/tagged;
-            error_page 412 = @refused;
-        }
-
-        location /filtered/returned {
-            proxy_cache cache;
-            proxy_pass http://%%API%%/open/tagged;
-            error_page 412 = @returned;
+            error_page 412 = @$arg_page;
         }
 
         location /cached {
             proxy_cache cache;
             proxy_pass http://%%API%%/open/ranges;
-            error_page 416 = @page;
-        }
-
-        location /cached/bypassing {
-            proxy_cache cache;
-            proxy_pass http://%%API%%/open/ranges;
-            error_page 416 = @bypassing;
+            error_page 416 = @$arg_page;
         }
 
         # what is found while the body is read
@@ -196,9 +169,10 @@ my @cases = map {
 
         map {
             my $client = join '-', $path =~ /(\w+)/, $kind, $_;
+            my $page = $kind eq 'fallen' ? 'fallen' : 'page';
 
             { path => $path, kind => $kind, rest => $_, client => $client,
-              uri => "$path/$kind/$_?client=$client" };
+              uri => "$path/$kind/$_?client=$client&page=$page" };
         } sort keys %rests;
     } @kinds;
 } qw(/missing /large);
@@ -206,7 +180,7 @@ my @cases = map {
 # and those of filters and of the cache
 
 my @filtered = map { { method => $_, client => "filtered-$_",
-                       uri => "/filtered?client=filtered-$_" } }
+                       uri => "/filtered?client=filtered-$_&page=page" } }
                qw(GET POST);
 
 my %holding = map { $_->{client} => 1 } @cases, @filtered;
@@ -238,13 +212,6 @@ sub of {
 }
 
 
-# returns as soon as all that has come to the worker before was seen
-
-sub barrier {
-    $t->get('/barrier?client=next') for 1 .. 3;
-}
-
-
 sub send_rest {
     my ($case) = @_;
 
@@ -260,11 +227,12 @@ sub send_next {
 }
 
 
+my @cached = qw(cached-bypassing cached-page);
 my @old = map { $_->{client} } grep { $_->{kind} eq 'replayed' } @cases;
 
-$tokens->warm('next', 'cached', 'bypassing', @old);
+$tokens->warm('barrier', 'next', @cached, @old);
 $tokens->grow_old();
-$tokens->revoke($_) for @old, 'cached', 'bypassing';
+$tokens->revoke($_) for @old, @cached;
 
 $warm = 1;
 
@@ -285,7 +253,7 @@ ok(wait_until(sub { $idp->held() == @cases + @filtered }),
 
 send_rest($_) for of('during');
 $rests{$_->{rest}}->($_->{sent}) for of('fin'), of('reset');
-barrier();
+$t->barrier();
 
 $idp->release(sub {
     return $_[0]{client_id} =~ /fallen/
@@ -310,7 +278,7 @@ sub asked {
 ok(wait_until(sub { !grep { asked($_) < 1 } @stay }), 'the API is asked');
 send_rest($_) for of('after');
 send_next($_) for of('during');
-barrier();
+$t->barrier();
 
 $_->answer($api->text(200, "page $_->{uri}\n"))
     for map { $api->last($_->{uri}) // () } @cases;
@@ -338,7 +306,6 @@ my @read = map { my $page = $_;
 $tokens->warm(map { "read-$_" } @pages);
 $idp->answer(sub { $_[0]{client_id} =~ /-page$/ ? () : $idp->issue($_[0]) });
 
-my ($DATA, $END_STREAM) = (0, 1);
 my $part = 'x' x 10_000;
 
 for my $case (@read) {
@@ -353,18 +320,18 @@ for my $case (@read) {
     }
 }
 
-barrier();
+$t->barrier();
 
 
 sub send_part {
     my ($first) = @_;
 
     for my $case (@read) {
-        $case->{h2} ? $case->{h2}->frame($DATA, 0, $case->{id}, $part)
+        $case->{h2} ? $case->{h2}->data($case->{id}, $part)
                     : $case->{sent}{stream}->write($first . $part);
     }
 
-    barrier();
+    $t->barrier();
 }
 
 
@@ -384,11 +351,11 @@ ok(wait_until(sub { !grep { !$api->count($_->{uri}) } @proxied }),
    'the API is asked for all pages');
 
 for my $case (@read) {
-    $case->{h2} ? $case->{h2}->frame($DATA, $END_STREAM, $case->{id}, $part)
+    $case->{h2} ? $case->{h2}->end($case->{id}, $part)
                 : $case->{sent}{stream}->write("$part\r\n0\r\n\r\n");
 }
 
-barrier();
+$t->barrier();
 
 $_->answer($api->text(200, "a page\n"))
     for map { $api->requests($_->{uri}) } @proxied;
@@ -402,7 +369,7 @@ for my $case (@read) {
                      "$name: the page");
 }
 
-barrier();
+$t->barrier();
 is(count_of(map { $api->count($_->{uri}) } @read), '0: 2, 1: ' . @proxied,
    'and each was asked for once');
 
@@ -415,16 +382,17 @@ sub shape {
 }
 
 
-is(shape($t->get('/filtered/refused', headers => ['If-Match: "two"'])),
-   shape($t->get('/filtered/returned', headers => ['If-Match: "two"'])),
-   'a page that is refused');
+my ($refused, $returned) = map {
+    shape($t->get("/filtered/$_?page=$_", headers => ['If-Match: "two"']))
+} qw(refused returned);
+
+is($refused, $returned, 'a page that is refused');
 
 # its 401 is not the cache's
 
-my %clients = (cached => '/cached', bypassing => '/cached/bypassing');
-
-for my $client (sort keys %clients) {
-    my $uri = "$clients{$client}?client=$client";
+for my $page (qw(bypassing page)) {
+    my $client = "cached-$page";
+    my $uri = "/cached/$page?client=$client&page=$page";
 
     $t->get($uri) for 1 .. 2;
     is($t->get($uri, headers => ['Range: bytes=100-200'])->{body},

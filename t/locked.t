@@ -106,11 +106,6 @@ $api->answer(sub {
 });
 
 
-sub barrier {
-    $t->get('/barrier?client=barrier') for 1 .. 3;
-}
-
-
 sub status_of {
     my ($uri) = @_;
 
@@ -131,7 +126,7 @@ sub lock {
 
     my %waiting = map { $_ => $t->start('GET', $uri,
                                         connection => 'keep-alive') } @names;
-    barrier();
+    $t->barrier();
 
     return ($holder, \%waiting);
 }
@@ -153,7 +148,7 @@ sub unlock {
 
 sub looked {
     wait_until { 0 } 0.7;
-    barrier();
+    $t->barrier();
 }
 
 
@@ -177,7 +172,7 @@ is($t->get('/other?client=refused')->{status}, 503, 'a token goes');
 
 for (1, 2) {
     $events{$_}->($waiting->{$_}) for sort keys %events;
-    barrier();
+    $t->barrier();
 }
 
 ok(!$waiting->{nothing}->done(), 'a request that waits for a lock');
@@ -226,7 +221,7 @@ is($other->response()->{status}, 200, 'there is another token');
 # one has the lock then, and the other one its answer
 
 ok(wait_until(sub { $api->count($uri) == 2 }), 'one of them is sent');
-barrier();
+$t->barrier();
 $api->last($uri)->answer($api->text(200, "answer\n"));
 
 is(count_of(map { $_->response()->{status} } values %$waiting), '200: 2',
@@ -248,7 +243,7 @@ $waiting->{one}->leave();
 unlock($uri, $holder);
 looked();
 $waiting->{two}->leave();
-barrier();
+$t->barrier();
 $idp->release();
 
 is($other->response()->{status}, 200, 'clients have left');
@@ -271,7 +266,7 @@ for my $case ([404, '/open/fallback'], [410, '/open/named'],
 
     my @others = map { $t->start('GET', $from) } 1 .. 3;
 
-    barrier();
+    $t->barrier();
     is(count_of(map { $_->done() ? 1 : 0 } @others), '0: 3',
        "an error page ($status) waits for the cache");
 
@@ -290,7 +285,7 @@ wait_until { $api->count('/open/part') } or die 'no request for a part';
 
 my $page = $t->start('GET', '/page');
 
-barrier();
+$t->barrier();
 $api->last('/open/part')->answer($api->text(200, 'part'));
 
 is($page->response()->{body}, 'part text text',

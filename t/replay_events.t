@@ -151,13 +151,6 @@ sub reply {
 }
 
 
-# returns as soon as all that has come to the worker before was seen
-
-sub barrier {
-    $t->get('/barrier?client=barrier') for 1 .. 3;
-}
-
-
 sub logged {
     my ($uri) = @_;
 
@@ -208,16 +201,16 @@ for my $case (@cases) {
 $h2[0]->cancel($ids[0]);
 $h2[1]->leave();
 
-barrier();
+$t->barrier();
 
 reply($api->got('/open/first'), 200);
-barrier();
+$t->barrier();
 
 # some more of the same
 
 for my $case (grep { $_->[1] =~ /byte|next/ } @cases) {
     $events{byte}->($clients{$case->[2]}) for 1 .. 2;
-    barrier();
+    $t->barrier();
 }
 
 is(counts(), '2: ' . @uris, 'none is sent again');
@@ -242,7 +235,7 @@ is(count_of(map { $_->response()->{status} } @page[1, 2]), '200: 2',
 ok(wait_until(sub { !grep { !logged($_) } @uris[0 .. $#cases] }),
    'all have ended');
 
-barrier();
+$t->barrier();
 
 is(counts(), '2: ' . @uris, 'and none is sent again');
 

@@ -93,13 +93,6 @@ sub of {
 }
 
 
-# returns as soon as all that has come to the worker before was seen
-
-sub barrier {
-    $t->get('/barrier?client=barrier') for 1 .. 3;
-}
-
-
 sub status_of {
     my ($case) = @_;
 
@@ -133,7 +126,7 @@ for my $case (@cases) {
         . "Content-Length: $all\r\n\r\n" . substr $body, 1);
 }
 
-barrier();
+$t->barrier();
 
 $holding{$_->{client}} = 1 for of('body'), of('again');
 $tokens->revoke($_->{client}) for of('body'), of('again');
@@ -149,7 +142,7 @@ ok(wait_until(sub { $idp->held() == @cases }), 'each waits for an exchange');
 
 $_->{sent}{stream}->write(substr $body, 0, 1) for of('body');
 
-barrier();
+$t->barrier();
 
 is(count_of(map { $api->count($_->{uri}) } @cases),
    '0: ' . (of('first') + of('body')) . ', 1: ' . of('again'),
@@ -159,9 +152,9 @@ is(count_of(map { $api->count($_->{uri}) } @cases),
 
 $events{$_->{event}}->($_->{sent}) for @cases;
 
-barrier();
+$t->barrier();
 $events{byte}->($_->{sent}) for grep { $_->{event} =~ /byte|next/ } @cases;
-barrier();
+$t->barrier();
 
 is(count_of(map { status_of($_) } grep { $_->{gone} } @cases),
    '499: ' . grep({ $_->{gone} } @cases), 'clients that leave are gone');
@@ -184,7 +177,7 @@ is(count_of(map { map { $_->response()->{status} } @{$_->{others}} } @cases),
 
 ok(wait_until(sub { !grep { status_of($_) eq '' } @cases }),
    'all have ended');
-barrier();
+$t->barrier();
 
 for my $moment (@moments) {
     my $gone = grep { $_->{gone} } of($moment);

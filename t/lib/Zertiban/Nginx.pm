@@ -506,6 +506,16 @@ sub get {
 }
 
 
+# returns as soon as all that has come to the only worker before was seen: a
+# new connection comes after that, and some turns of the event loop pass
+
+sub barrier {
+    my ($self, $uri, %o) = @_;
+
+    $self->get($uri // '/barrier?client=barrier', %o) for 1 .. 3;
+}
+
+
 sub stop {
     my ($self, $signal) = @_;
 

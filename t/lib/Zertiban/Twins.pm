@@ -81,9 +81,9 @@ sub alike {
                 grep { !$o{method} || $_->[0] eq $o{method} } @kinds;
     my @different;
 
-    $self->barrier();
+    $self->{nginx}->barrier('/barrier', port => 'open');
     $_->{more}->() for map { @$_ } @pairs;
-    $self->barrier();
+    $self->{nginx}->barrier('/barrier', port => 'open');
 
     for my $pair (@pairs) {
         my ($gated, $open) = map { $self->answer($_, %o) } @$pair;
@@ -145,15 +145,6 @@ sub answer {
     $o{same}->() if $o{same};
 
     return $_;
-}
-
-
-# returns as soon as what came to the worker before was seen
-
-sub barrier {
-    my ($self) = @_;
-
-    $self->{nginx}->get('/barrier', port => 'open') for 1 .. 3;
 }
 
 
