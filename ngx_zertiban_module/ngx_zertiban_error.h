@@ -22,11 +22,12 @@ typedef enum {
     NGX_ZERTIBAN_IDP_RATE_LIMITED,
     NGX_ZERTIBAN_IDP_TIMEOUT,
 
-    /* the request, the zone */
+    /* the request, the zone, the worker */
 
     NGX_ZERTIBAN_BAD_TENANT,
     NGX_ZERTIBAN_BAD_CREDENTIAL,
-    NGX_ZERTIBAN_ZONE_FULL
+    NGX_ZERTIBAN_ZONE_FULL,
+    NGX_ZERTIBAN_BUSY
 } ngx_zertiban_error_e;
 
 

@@ -326,6 +326,7 @@ ngx_zertiban_create_loc_conf(ngx_conf_t *cf)
      *     conf->scope = { 0, NULL };
      *     conf->client.endpoint = NULL;
      *     conf->client.resolver = NULL;
+     *     conf->source = NULL;
      *     conf->credential = NULL;
      *     conf->handler = NULL;
      *     conf->wrapper = NULL;
@@ -517,8 +518,29 @@ ngx_zertiban_merge_client(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
 static char *
 ngx_zertiban_merge_credential(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
 {
+    ngx_zertiban_grant_t       grant;
     ngx_zertiban_identity_t    identity;
     ngx_zertiban_main_conf_t  *zmcf;
+
+    zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
+
+    grant.url = conf->client.endpoint->url;
+    grant.scope = conf->scope;
+
+    ngx_str_null(&grant.trust);
+
+    if (conf->client.endpoint->ssl
+        && ngx_zertiban_ssl_trust(cf->pool, &conf->client.ssl, &grant.trust)
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    conf->source = ngx_zertiban_source(cf, zmcf->credentials, &grant,
+                                       &conf->client, conf->refresh_before);
+    if (conf->source == NULL) {
+        return NGX_CONF_ERROR;
+    }
 
     if (!ngx_zertiban_value_literal(conf->client_id)
         || !ngx_zertiban_value_literal(conf->client_secret))
@@ -526,21 +548,16 @@ ngx_zertiban_merge_credential(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
         return NGX_CONF_OK;
     }
 
-    identity.url = conf->client.endpoint->url;
+    identity.grant = &conf->source->grant;
     identity.id = conf->client_id->complex.value;
     identity.secret = conf->client_secret->complex.value;
-    identity.scope = conf->scope;
-
-    zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
 
     conf->credential = ngx_zertiban_credential_find(zmcf->credentials,
                                                     &identity);
 
     if (conf->credential == NULL) {
         conf->credential = ngx_zertiban_credential_create(zmcf->credentials,
-                                                          cf->pool, &identity,
-                                                          &conf->client,
-                                                          conf->refresh_before);
+                                                          cf->pool, &identity);
     }
 
     return conf->credential ? NGX_CONF_OK : NGX_CONF_ERROR;

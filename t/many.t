@@ -202,9 +202,9 @@ is((ask($t, 1, 100))[1], 0, 'a hundred credentials have room');
 wait_until { 0 } 1.1;
 
 is((ask($t, 1, 50))[1], 0, 'half of them are used again');
-is((ask($t, 101, 140))[1], 40, 'forty more come');
+is((ask($t, 101, 160))[1], 60, 'sixty more come');
 is((ask($t, 1, 50))[1], 0, 'those that were used again stay');
-is((ask($t, 101, 140))[1], 0, 'so do those that came last');
+is((ask($t, 101, 160))[1], 0, 'so do those that came last');
 is((ask($t, 51, 60))[1], 10, 'those unused for longest have gone');
 is((ask($t, 1001, 1300))[1], 300, 'many others come and go');
 
@@ -214,17 +214,27 @@ $idp->release($answer);
 is($waiting[0]->response()->{status}, 200,
    'a request is served whose exchange was in flight all the time');
 is($t->get('/again?client=left')->{status}, 200,
-   'so is one after an exchange that nobody waited for');
+   'so is one after an exchange that was given up');
 is($t->get('/static')->{status}, 200, 'and a static credential');
-is(count_of(map { $idp->count($_) } qw(held left static)), '1: 3',
+is(count_of(map { $idp->count($_) } qw(held static)), '1: 2',
    'each with one token request');
+is($idp->count('left'), 2, 'but for what nobody waited for');
 
 $t->finish();
 
 
-# a token that is larger than the zone
+# a token for which nothing can go
 
-my $huge = start_nginx('32k', locations => <<'EOF');
+my $held = <<'EOF';
+
+        location /held {
+            zertiban_client_id huge-%s;
+            zertiban_client_secret secret-of-static;
+            proxy_pass http://%%%%API%%%%;
+        }
+EOF
+
+my $huge = start_nginx('32k', locations => sprintf($held, 'held') . <<'EOF');
 
         location /static {
             zertiban_client_id huge-static;
@@ -233,16 +243,25 @@ my $huge = start_nginx('32k', locations => <<'EOF');
         }
 EOF
 
-$t = start_nginx('32k');
+$t = start_nginx('32k', locations => sprintf($held, 'held-too'));
+
+wait_until { $huge->get('/held')->{status} == 200
+             && $t->get('/held')->{status} == 200
+             && $idp->count('huge-static') }
+    or die 'there are no tokens';
 
 my @static = map { $huge->get('/static') } 1 .. 20;
 my @dynamic = map { $t->get('/any?client=huge-any') } 1 .. 20;
 
-is(count_of(map { $_->{status} } @static, @dynamic), '503: 40',
+is(count_of(map { $_->{status} } @static), '503: 20',
    'a token that the zone cannot hold');
+is(count_of(map { $_->{status} } @dynamic), '200: 1, 503: 19',
+   'is for the request that has waited for it');
 is($huge->logged('/static')->{error}
    . ' ' . $t->logged('/any?client=huge-any')->{error},
    'zone_full zone_full', 'is called zone_full');
+is(count_of(map { $idp->count("huge-$_") } qw(held held-too)), '1: 2',
+   'and takes no place of what is static');
 ok(wait_until(sub { $idp->count('huge-static') == 3 }),
    'a static credential is tried again');
 ok(wait_until(sub { $t->get('/any?client=huge-any');

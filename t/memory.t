@@ -97,7 +97,7 @@ my $heap = Zertiban::Heap->new();
 my $t = Zertiban::Nginx->new(workers => 2, env => $heap->env());
 
 $t->run(<<'EOF',
-    zertiban_zone small:64k;
+    zertiban_zone small:96k;
     client_body_buffer_size 16k;
 
     upstream far {
@@ -320,19 +320,19 @@ round('first');
 wait_until { now() > $old } 15;
 round('second');
 
-# some clients might just come or go
+# what nobody uses is forgotten, and some clients might just come or go
 wait_until {
     my @more = @least ? grown() : ();
     @least = @least ? map { $least[$_] + min(0, $more[$_]) } 0 .. $#least
                     : $heap->bytes(@workers);
     return 0;
-} 0.5;
+} 16;
 
 round('third');
 
 my @grown;
 
-ok(wait_until(sub { @grown = grown(); max(@grown) <= $enough }),
+ok(wait_until(sub { @grown = grown(); max(@grown) <= $enough }, 40),
    'no worker grows');
 diag("workers with @least bytes have grown by @grown, after " . exchanges()
      . ' exchanges');

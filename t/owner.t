@@ -264,7 +264,7 @@ $t = start(location('any', '$arg_client', '%%IDP%%')
                        IDP => $idp->url() });
 
 
-# a token of a page of the zone for some
+# a long token for some
 
 sub issue {
     my ($request) = @_;
@@ -299,7 +299,7 @@ sub reload {
 
 for my $case (
     ['publish', 'a worker dies while it puts a token into the zone'],
-    ['copy', 'a worker dies while it copies a token'],
+    ['look', 'a worker dies while it looks whether the owner lives'],
     ['evict', 'a worker dies while it makes room for a token'],
     ['reload', 'a worker dies right before a reload'],
     ['during', 'a worker is stopped, and dies during a reload'],
@@ -322,10 +322,13 @@ for my $case (
     my ($own, @others) = start_waiting($t, $path, sub { $idp->held() });
 
     $shim->strike($client eq 'during' ? 'STOP' : 'KILL',
-                  $client =~ /copy|evict/ ? $client : 'publish',
+                  $client =~ /look|evict/ ? $client : 'publish',
                   $client eq 'evict' ? 'token.full-' : "token.$client.");
 
     my $killed = now();
+
+    # while an exchange is in flight others look
+    wait_until { $shim->hit() } if $client eq 'look';
 
     $idp->release(\&issue);
 
@@ -340,8 +343,7 @@ for my $case (
 
     check_death($what, $t, $dead, $killed, $own, @others);
 
-    # any worker may be the first to copy it
-    is($dead, $own->{worker}, 'it was the owner') if $client ne 'copy';
+    is($dead, $own->{worker}, 'it was the owner') if $client ne 'look';
     like(scalar $t->error_log(qr/was locked by/), qr/ $dead$/,
          'and had the mutex');
     is($idp->count($client), 2, 'there is one further exchange');

@@ -613,13 +613,14 @@ story($t, 'slow', ask('first'), token(3), answered('first'), since(2),
       pause(0.3), token(300), answered('fetching'), see('valid'));
 
 story($t, 'down', ask('fetching'), end($down), answered('fetching'),
-      see('failing'), token(300), see('valid'));
+      see('failing'), pause(1.4), ask('empty'), token(300), answered('empty'),
+      see('valid'));
 
 story($t, 'down-unused', ask('fetching'), end($down), answered('fetching'),
       pause(1.4), ask('empty'), token(300), answered('empty'));
 
 story($t, 'refused', ask('fetching'), end($refused), answered('fetching'),
-      see('failing'), token(300));
+      see('failing'), pause(6));
 
 story($t, 'shaky', ask('first'), token(10), answered('first'), since(6),
       see('due'), end(later(2)), see('delayed'), since(1.4, 2),
@@ -814,13 +815,13 @@ until_exchange('down-unused', 2, asked('down-unused', 'empty'), 0, 0,
 is(told('down-unused', 'empty'), '200 wait 1',
    'failing, end of delay: empty (then a request fetches)');
 
-for my $client ('down', 'refused', 'lost') {
-    my $n = $client eq 'lost' ? 2 : 1;
-
-    until_exchange($client, $n + 1, ended($client, $n), delay($client),
-                   delay($client), 'failing, end of delay: empty, not'
-                                   . " before (the timer fetches, $client)");
-}
+until_exchange('down', 2, asked('down', 'empty'), 0, 0,
+               'failing, end of delay: empty (a refusal is no use)');
+exchanges_of('refused', 1,
+             'failing, end of delay: empty (no timer fetches)');
+until_exchange('lost', 3, ended('lost', 2), delay('lost'), delay('lost'),
+               'failing, end of delay: empty, not before (the timer fetches'
+               . ' for those who were served)');
 
 is(told('used', 'valid'), '200 hit 1', 'valid, look: valid');
 until_exchange('used', 2, begun('used', 1), 2, 2.36,
@@ -946,7 +947,7 @@ is(join('', map { $_->error_log(qr/ token for client /) }
 my @told = (
     [empty => 'wait', 'waits', [qw(cold empty)], [qw(brief-unused empty)],
      [qw(lasting-unused empty)], [qw(unused empty)], [qw(leaving empty)],
-     [qw(down-unused empty)], [qw(dead-fetching empty)],
+     [qw(down-unused empty)], [qw(down empty)], [qw(dead-fetching empty)],
      [qw(late-failure empty)], [qw(left-fetching empty)]],
     [fetching => 'wait', 'waits', [qw(cold fetching)], [qw(slow fetching)],
      [qw(evicted-fetching fetching)]],

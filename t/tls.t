@@ -263,11 +263,11 @@ sub passes {
 sub fails {
     my ($name, $uri, $reason, %o) = @_;
 
-    my @before = $t->error_log(qr/\[error\]/);
+    my @before = $t->error_log(qr/no new token/);
     my $response = $t->get($uri, port => $o{port});
     my $error = $t->logged($uri)->{error};
 
-    my @lines = $t->error_log(qr/\[error\]/);
+    my @lines = $t->error_log(qr/no new token/);
     splice @lines, 0, @before;
 
     like("$response->{status} $error",

@@ -796,6 +796,9 @@ $full->run(<<'EOF' . "$locations    }\n", %{$t->{values}});
         zertiban_tenant_id tenant;
 EOF
 
+# those that wait for a token have it
+wait_until { 6 == grep { $idp->count("client-$_") } 1 .. 6 };
+
 my ($out) = grep { $full->get("/$_")->{status} == 503 } 1 .. 6;
 
 is(values_of($full->logged("/$out"), 0), 'error zone_full tenant long',

@@ -66,6 +66,9 @@ $nginx = start(join '', map { <<"EOC" } 1 .. 6);
         }
 EOC
 
+# those that wait for a token have it
+wait_until { 6 == grep { $idp->count("bytes6000-$_") } 1 .. 6 };
+
 my @first = map { $nginx->get("/$_") } 1 .. 6;
 my @in    = grep { $first[$_ - 1]{status} == 200 } 1 .. 6;
 my ($out) = grep { $first[$_ - 1]{status} == 503 } 1 .. 6;

@@ -35,6 +35,7 @@ struct ngx_zertiban_client_s {
     ngx_zertiban_response_t      *response;
     ngx_msec_t                    sent;
 
+    ngx_err_t                     err;            /* when nginx has logged */
     size_t                        reason_len;
     u_char                        reason[NGX_ZERTIBAN_REASON_MAX];
 
@@ -63,6 +64,7 @@ static void ngx_zertiban_client_answer(ngx_zertiban_client_t *cl);
 static void ngx_zertiban_client_deadline_handler(ngx_event_t *ev);
 static void ngx_zertiban_client_fail(ngx_zertiban_client_t *cl,
     ngx_zertiban_error_e error, const char *reason);
+static ngx_uint_t ngx_zertiban_client_lacks(ngx_int_t rc, ngx_err_t err);
 static void ngx_zertiban_client_finish(ngx_zertiban_client_t *cl,
     ngx_zertiban_verdict_t *verdict);
 static void ngx_zertiban_client_close(ngx_zertiban_client_t *cl);
@@ -169,8 +171,10 @@ ngx_zertiban_client_log(ngx_log_t *log, ngx_uint_t level, u_char *buf,
     size_t len)
 {
     u_char                 *p, *last;
+    ngx_err_t               err;
     ngx_zertiban_client_t  *cl;
 
+    err = ngx_errno;
     cl = log->wdata;
 
     /* "time [level] pid#tid: text" LF, as ngx_log_error_core() writes it */
@@ -186,6 +190,7 @@ ngx_zertiban_client_log(ngx_log_t *log, ngx_uint_t level, u_char *buf,
     p = p ? p + 2 : buf;
 
     if (level != NGX_LOG_DEBUG) {
+        cl->err = err;
         cl->reason_len = ngx_min(last - p, NGX_ZERTIBAN_REASON_MAX);
         ngx_memcpy(cl->reason, p, cl->reason_len);
     }
@@ -223,6 +228,12 @@ static void
 ngx_zertiban_client_resolve_handler(void *data, ngx_int_t rc)
 {
     ngx_zertiban_client_t *cl = data;
+
+    if (rc == NGX_DECLINED) {
+        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_BUSY,
+                                 "the resolver could not be asked");
+        return;
+    }
 
     if (rc != NGX_OK) {
         ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
@@ -263,7 +274,15 @@ ngx_zertiban_client_connect(ngx_zertiban_client_t *cl)
         cl->peer.log = &cl->log;
         cl->peer.log_error = NGX_ERROR_ERR;
 
+        cl->err = 0;
+
         rc = ngx_event_connect_peer(&cl->peer);
+
+        if (ngx_zertiban_client_lacks(rc, cl->err)) {
+            ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_BUSY,
+                                     "no connection could be made");
+            return;
+        }
 
     } while (rc != NGX_OK && rc != NGX_AGAIN);
 
@@ -324,7 +343,8 @@ ngx_zertiban_client_connected(ngx_zertiban_client_t *cl)
     if (ngx_zertiban_ssl_connection(c, &cl->conf->ssl, cl->conf->endpoint)
         != NGX_OK)
     {
-        ngx_zertiban_client_next(cl);
+        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_BUSY,
+                                 "no TLS connection could be made");
         return;
     }
 
@@ -515,7 +535,7 @@ ngx_zertiban_client_send(ngx_zertiban_client_t *cl)
     }
 
     if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
-        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
+        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_BUSY,
                                  "could not watch the connection");
         return;
     }
@@ -524,7 +544,7 @@ ngx_zertiban_client_send(ngx_zertiban_client_t *cl)
         ngx_post_event(c->read, &ngx_posted_events);
 
     } else if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
-        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
+        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_BUSY,
                                  "could not watch the connection");
     }
 }
@@ -546,7 +566,7 @@ ngx_zertiban_client_recv(ngx_zertiban_client_t *cl)
         if (n == NGX_AGAIN) {
 
             if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
-                ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
+                ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_BUSY,
                                          "could not watch the connection");
             }
 
@@ -617,6 +637,12 @@ ngx_zertiban_client_deadline_handler(ngx_event_t *ev)
 
     cl = ev->data;
 
+    if (cl->resolve.ctx && !ngx_zertiban_resolve_asked(&cl->resolve)) {
+        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_BUSY,
+                                 "the resolver could not be asked");
+        return;
+    }
+
     ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_TIMEOUT,
                              "the token endpoint did not answer in time");
 }
@@ -635,7 +661,9 @@ ngx_zertiban_client_fail(ngx_zertiban_client_t *cl, ngx_zertiban_error_e error,
 
     /* nginx knows best why the endpoint was not reached */
 
-    if (error == NGX_ZERTIBAN_IDP_UNREACHABLE && cl->reason_len) {
+    if ((error == NGX_ZERTIBAN_IDP_UNREACHABLE || error == NGX_ZERTIBAN_BUSY)
+        && cl->reason_len)
+    {
         verdict.reason.len = cl->reason_len;
         verdict.reason.data = cl->reason;
 
@@ -645,6 +673,25 @@ ngx_zertiban_client_fail(ngx_zertiban_client_t *cl, ngx_zertiban_error_e error,
     }
 
     ngx_zertiban_client_finish(cl, &verdict);
+}
+
+
+/*
+ * Whether ngx_event_connect_peer() has failed for what this machine lacks: all
+ * but connect() itself is local, and that if it is for a port or memory.  An
+ * address of a family that the machine does not have is like one that is not
+ * reachable.
+ */
+
+static ngx_uint_t
+ngx_zertiban_client_lacks(ngx_int_t rc, ngx_err_t err)
+{
+    if (rc == NGX_ERROR) {
+        return err != EAFNOSUPPORT;
+    }
+
+    return rc == NGX_DECLINED
+           && (err == EADDRNOTAVAIL || err == ENOBUFS || err == NGX_ENOMEM);
 }
 
 

@@ -22,7 +22,7 @@ ngx_zertiban_resolve_start(ngx_zertiban_resolve_t *rs)
     ctx = ngx_resolve_start(rs->resolver, NULL);
 
     if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
-        rs->handler(rs->data, NGX_ERROR);
+        rs->handler(rs->data, NGX_DECLINED);
         return;
     }
 
@@ -41,8 +41,28 @@ ngx_zertiban_resolve_start(ngx_zertiban_resolve_t *rs)
         /* it has freed the context */
 
         rs->ctx = NULL;
-        rs->handler(rs->data, NGX_ERROR);
+        rs->handler(rs->data, NGX_DECLINED);
     }
+}
+
+
+/* ngx_resolver_send_query() keeps to itself that there is no socket */
+
+ngx_uint_t
+ngx_zertiban_resolve_asked(ngx_zertiban_resolve_t *rs)
+{
+    ngx_uint_t                  i;
+    ngx_resolver_connection_t  *rec;
+
+    rec = rs->resolver->connections.elts;
+
+    for (i = 0; i < rs->resolver->connections.nelts; i++) {
+        if (rec[i].udp || rec[i].tcp) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -54,7 +74,10 @@ ngx_zertiban_resolve_handler(ngx_resolver_ctx_t *ctx)
 
     rs = ctx->data;
 
-    if (ctx->state) {
+    if (ctx->state == NGX_RESOLVE_TIMEDOUT && !ngx_zertiban_resolve_asked(rs)) {
+        rc = NGX_DECLINED;
+
+    } else if (ctx->state) {
         ngx_log_error(NGX_LOG_ERR, rs->log, 0,
                       "%V could not be resolved (%i: %s)",
                       &ctx->name, ctx->state,
@@ -84,7 +107,7 @@ ngx_zertiban_resolve_copy(ngx_zertiban_resolve_t *rs, ngx_resolver_ctx_t *ctx)
 
     addr = ngx_pcalloc(rs->pool, ctx->naddrs * sizeof(ngx_addr_t));
     if (addr == NULL) {
-        return NGX_ERROR;
+        return NGX_DECLINED;
     }
 
     for (i = 0; i < ctx->naddrs; i++) {
@@ -93,7 +116,7 @@ ngx_zertiban_resolve_copy(ngx_zertiban_resolve_t *rs, ngx_resolver_ctx_t *ctx)
 
         sockaddr = ngx_palloc(rs->pool, socklen);
         if (sockaddr == NULL) {
-            return NGX_ERROR;
+            return NGX_DECLINED;
         }
 
         ngx_memcpy(sockaddr, ctx->addrs[i].sockaddr, socklen);
@@ -101,7 +124,7 @@ ngx_zertiban_resolve_copy(ngx_zertiban_resolve_t *rs, ngx_resolver_ctx_t *ctx)
 
         p = ngx_pnalloc(rs->pool, NGX_SOCKADDR_STRLEN);
         if (p == NULL) {
-            return NGX_ERROR;
+            return NGX_DECLINED;
         }
 
         addr[i].sockaddr = sockaddr;

@@ -13,7 +13,10 @@
 #include <ngx_event.h>
 
 
-/* "rc" is NGX_OK, or NGX_ERROR, and then rs->log has the reason */
+/*
+ * "rc" is NGX_OK; NGX_ERROR, and then rs->log has the reason; or NGX_DECLINED
+ * if this worker could not ask
+ */
 
 typedef void (*ngx_zertiban_resolve_pt)(void *data, ngx_int_t rc);
 
@@ -43,6 +46,10 @@ typedef struct {
  */
 
 void ngx_zertiban_resolve_start(ngx_zertiban_resolve_t *rs);
+
+/* whether the look-up that is in flight could be sent to any server */
+
+ngx_uint_t ngx_zertiban_resolve_asked(ngx_zertiban_resolve_t *rs);
 
 /* ends a look-up whose result is not wanted any more, if there is one */
 

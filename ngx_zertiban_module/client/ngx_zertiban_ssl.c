@@ -136,6 +136,51 @@ ngx_zertiban_ssl_create(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf)
 }
 
 
+ngx_int_t
+ngx_zertiban_ssl_trust(ngx_pool_t *pool, ngx_zertiban_ssl_conf_t *conf,
+    ngx_str_t *trust)
+{
+    size_t       len;
+    u_char      *p;
+    ngx_uint_t   i;
+
+    ngx_str_t *value[] = {
+        &conf->ciphers,
+        &conf->trusted_certificate,
+        &conf->crl,
+        &conf->certificate,
+        &conf->certificate_key,
+        &conf->name
+    };
+
+    static const ngx_uint_t  n = sizeof(value) / sizeof(value[0]);
+
+    len = 4 * NGX_INT_T_LEN + 3;
+
+    for (i = 0; i < n; i++) {
+        len += 1 + NGX_SIZE_T_LEN + 1 + value[i]->len;
+    }
+
+    p = ngx_pnalloc(pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    trust->data = p;
+
+    p = ngx_sprintf(p, "%i,%i,%ui,%ui", conf->verify, conf->server_name,
+                    conf->verify_depth, conf->protocols);
+
+    for (i = 0; i < n; i++) {
+        p = ngx_sprintf(p, ",%uz:%V", value[i]->len, value[i]);
+    }
+
+    trust->len = p - trust->data;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_zertiban_ssl_ca(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf)
 {

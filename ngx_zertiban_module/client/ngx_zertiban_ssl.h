@@ -51,6 +51,14 @@ ngx_int_t ngx_zertiban_ssl_create(ngx_conf_t *cf,
     ngx_zertiban_ssl_conf_t *conf);
 
 /*
+ * All merged settings in one string of "pool": locations with the same string
+ * send the secret to the same servers, if these prove the same.
+ */
+
+ngx_int_t ngx_zertiban_ssl_trust(ngx_pool_t *pool,
+    ngx_zertiban_ssl_conf_t *conf, ngx_str_t *trust);
+
+/*
  * Turns "c" into a TLS client which sends SNI, RFC 6066, section 3, and fails
  * the handshake unless the certificate is for the endpoint's host, RFC 6125
  * (for an address, the address).

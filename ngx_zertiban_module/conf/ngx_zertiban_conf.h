@@ -51,6 +51,7 @@ typedef struct {
     ngx_flag_t                     replay;
 
     ngx_zertiban_client_conf_t     client;
+    ngx_zertiban_source_t         *source;      /* of the credentials */
 
     /* NULL if the credential depends on variables */
 

@@ -55,7 +55,8 @@ static ngx_zertiban_error_t  ngx_zertiban_errors[] = {
     { ngx_string("idp_timeout"), NGX_HTTP_GATEWAY_TIME_OUT },
     { ngx_string("bad_tenant"), NGX_HTTP_BAD_REQUEST },
     { ngx_string("bad_credential"), NGX_HTTP_BAD_REQUEST },
-    { ngx_string("zone_full"), NGX_HTTP_SERVICE_UNAVAILABLE }
+    { ngx_string("zone_full"), NGX_HTTP_SERVICE_UNAVAILABLE },
+    { ngx_string("busy"), NGX_HTTP_SERVICE_UNAVAILABLE }
 };
 
 
@@ -172,8 +173,7 @@ ngx_zertiban_gate_credential(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
     zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
 
-    identity.url = zlcf->client.endpoint->url;
-    identity.scope = zlcf->scope;
+    identity.grant = &zlcf->source->grant;
 
     if (ngx_zertiban_value_get(r, zlcf->client_id, &identity.id) != NGX_OK
         || ngx_zertiban_value_get(r, zlcf->client_secret, &identity.secret)
@@ -196,10 +196,9 @@ ngx_zertiban_gate_credential(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     }
 
     ctx->credential = ngx_zertiban_credential_create(zmcf->credentials, NULL,
-                                                     &identity, &zlcf->client,
-                                                     zlcf->refresh_before);
+                                                     &identity);
 
-    return ctx->credential ? NGX_ZERTIBAN_OK : NGX_ZERTIBAN_ZONE_FULL;
+    return ctx->credential ? NGX_ZERTIBAN_OK : NGX_ZERTIBAN_BUSY;
 }
 
 
@@ -226,10 +225,6 @@ ngx_zertiban_gate_decide(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
     if (rc == NGX_AGAIN) {
         return ngx_zertiban_wait(r, ctx, ngx_zertiban_gate_decide);
-    }
-
-    if (!ctx->waited) {
-        ngx_zertiban_keeper_used(ctx->credential);
     }
 
     return ngx_zertiban_gate_no_token(r, ctx, rc);
@@ -290,7 +285,10 @@ ngx_zertiban_gate_pass(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 }
 
 
-/* "rc" is of ngx_zertiban_keeper_token(), or NGX_ABORT: waited too long */
+/*
+ * "rc" is of ngx_zertiban_keeper_token(), called just now, or NGX_ABORT: waited
+ * too long
+ */
 
 static ngx_int_t
 ngx_zertiban_gate_no_token(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
@@ -300,7 +298,7 @@ ngx_zertiban_gate_no_token(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     ngx_zertiban_look_t   *look;
     ngx_zertiban_error_e   error;
 
-    look = &ctx->credential->look;
+    look = &ngx_zertiban_credential_set(ctx->credential)->look;
     delay = 0;
 
     switch (rc) {
@@ -312,6 +310,10 @@ ngx_zertiban_gate_no_token(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
     case NGX_ABORT:
         error = NGX_ZERTIBAN_IDP_TIMEOUT;
+        break;
+
+    case NGX_BUSY:
+        error = NGX_ZERTIBAN_BUSY;
         break;
 
     default: /* NGX_ERROR */

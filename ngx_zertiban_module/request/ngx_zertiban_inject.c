@@ -95,14 +95,14 @@ ngx_zertiban_inject_headers(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
     ngx_zertiban_loc_conf_t   *zlcf;
     ngx_zertiban_main_conf_t  *zmcf;
 
-    copy = &ctx->credential->copy;
+    copy = ctx->credential->copy;
 
     /*
      * the gate has looked in this turn of the event loop: other workers may
      * have dropped the token since, but it is not too late to use it
      */
 
-    if (copy->generation == 0
+    if (copy == NULL
         || !ngx_zertiban_before(ngx_current_msec, copy->usable))
     {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,

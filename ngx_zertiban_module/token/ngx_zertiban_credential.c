@@ -11,19 +11,20 @@
 
 
 #define NGX_ZERTIBAN_DYNAMIC_MIN  4096    /* in a worker process */
-#define NGX_ZERTIBAN_DYNAMIC_LOG  10      /* one for each KB of the zone */
-#define NGX_ZERTIBAN_FULL         10000   /* ms */
 
 
 static void ngx_zertiban_credential_rbtree_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 static ngx_zertiban_credential_t *ngx_zertiban_credential_alloc(
     ngx_zertiban_identity_t *identity);
+static size_t ngx_zertiban_credential_size(
+    ngx_zertiban_identity_t *identity);
 static void ngx_zertiban_credentials_trim(
     ngx_zertiban_credentials_t *credentials);
 static void ngx_zertiban_credential_free(
     ngx_zertiban_credential_t *credential);
 static void ngx_zertiban_credentials_cleanup(void *data);
+static void ngx_zertiban_credentials_del_timer(ngx_event_t *ev);
 
 
 ngx_zertiban_credentials_t *
@@ -42,13 +43,57 @@ ngx_zertiban_credentials_create(ngx_conf_t *cf)
 
     ngx_rbtree_init(&credentials->rbtree, &credentials->sentinel,
                     ngx_zertiban_credential_rbtree_insert);
+    ngx_queue_init(&credentials->sources);
     ngx_queue_init(&credentials->pinned);
     ngx_queue_init(&credentials->dynamic);
     ngx_queue_init(&credentials->waiting);
+    ngx_queue_init(&credentials->abandoned);
+
+    ngx_zertiban_copies_init(&credentials->copies);
 
     cln->handler = ngx_zertiban_credentials_cleanup;
 
     return credentials;
+}
+
+
+ngx_zertiban_source_t *
+ngx_zertiban_source(ngx_conf_t *cf, ngx_zertiban_credentials_t *credentials,
+    ngx_zertiban_grant_t *grant, ngx_zertiban_client_conf_t *client,
+    ngx_msec_t refresh_before)
+{
+    ngx_queue_t            *q;
+    ngx_zertiban_source_t  *source;
+
+    for (q = ngx_queue_head(&credentials->sources);
+         q != ngx_queue_sentinel(&credentials->sources);
+         q = ngx_queue_next(q))
+    {
+        source = ngx_queue_data(q, ngx_zertiban_source_t, queue);
+
+        if (ngx_zertiban_grant_equal(&source->grant, grant)
+            && source->client->resolver == client->resolver
+            && source->client->resolver_timeout == client->resolver_timeout
+            && source->client->timeout == client->timeout
+            && source->refresh_before == refresh_before)
+        {
+            return source;
+        }
+    }
+
+    source = ngx_palloc(cf->pool, sizeof(ngx_zertiban_source_t));
+    if (source == NULL) {
+        return NULL;
+    }
+
+    source->grant = *grant;
+    source->client = client;
+    source->refresh_before = refresh_before;
+    source->credentials = credentials;
+
+    ngx_queue_insert_tail(&credentials->sources, &source->queue);
+
+    return source;
 }
 
 
@@ -97,8 +142,7 @@ ngx_zertiban_credential_find(ngx_zertiban_credentials_t *credentials,
 
 ngx_zertiban_credential_t *
 ngx_zertiban_credential_create(ngx_zertiban_credentials_t *credentials,
-    ngx_pool_t *pool, ngx_zertiban_identity_t *identity,
-    ngx_zertiban_client_conf_t *client, ngx_msec_t refresh_before)
+    ngx_pool_t *pool, ngx_zertiban_identity_t *identity)
 {
     ngx_zertiban_credential_t  *credential;
 
@@ -127,10 +171,6 @@ ngx_zertiban_credential_create(ngx_zertiban_credentials_t *credentials,
         return NULL;
     }
 
-    credential->credentials = credentials;
-    credential->client = client;
-    credential->refresh_before = refresh_before;
-
     ngx_queue_init(&credential->waiters);
 
     credential->rbnode.key = ngx_zertiban_identity_hash(identity);
@@ -143,7 +183,9 @@ ngx_zertiban_credential_create(ngx_zertiban_credentials_t *credentials,
         ngx_zertiban_credentials_trim(credentials);
 
         ngx_queue_insert_head(&credentials->dynamic, &credential->queue);
+
         credentials->ndynamic++;
+        credentials->known += ngx_zertiban_credential_size(identity);
     }
 
     return credential;
@@ -189,22 +231,19 @@ static ngx_zertiban_credential_t *
 ngx_zertiban_credential_alloc(ngx_zertiban_identity_t *identity)
 {
     u_char                     *p;
-    size_t                      size;
     ngx_zertiban_credential_t  *credential;
 
-    size = sizeof(ngx_zertiban_credential_t) + identity->id.len
-           + identity->secret.len;
-
-    credential = ngx_calloc(size, ngx_cycle->log);
+    credential = ngx_calloc(ngx_zertiban_credential_size(identity),
+                            ngx_cycle->log);
     if (credential == NULL) {
         return NULL;
     }
 
     p = (u_char *) credential + sizeof(ngx_zertiban_credential_t);
 
-    /* the URL and the scope are the configuration's */
-
-    credential->identity = *identity;
+    credential->identity.grant = identity->grant;
+    credential->identity.id.len = identity->id.len;
+    credential->identity.secret.len = identity->secret.len;
 
     credential->identity.id.data = p;
     p = ngx_cpymem(p, identity->id.data, identity->id.len);
@@ -216,7 +255,15 @@ ngx_zertiban_credential_alloc(ngx_zertiban_identity_t *identity)
 }
 
 
-/* makes room for one more */
+static size_t
+ngx_zertiban_credential_size(ngx_zertiban_identity_t *identity)
+{
+    return sizeof(ngx_zertiban_credential_t) + identity->id.len
+           + identity->secret.len;
+}
+
+
+/* makes room for one more: not more than the zone may have, nor too many */
 
 static void
 ngx_zertiban_credentials_trim(ngx_zertiban_credentials_t *credentials)
@@ -225,9 +272,11 @@ ngx_zertiban_credentials_trim(ngx_zertiban_credentials_t *credentials)
     ngx_queue_t                *q;
     ngx_zertiban_credential_t  *credential;
 
-    max = credentials->shm_zone->shm.size >> NGX_ZERTIBAN_DYNAMIC_LOG;
+    max = credentials->shm_zone->shm.size / (2 * NGX_ZERTIBAN_PIECE);
 
-    if (credentials->ndynamic < ngx_max(max, NGX_ZERTIBAN_DYNAMIC_MIN)) {
+    if (credentials->ndynamic < ngx_max(max, NGX_ZERTIBAN_DYNAMIC_MIN)
+        && credentials->known < NGX_ZERTIBAN_KNOWN_MAX)
+    {
         return;
     }
 
@@ -246,10 +295,87 @@ ngx_zertiban_credentials_trim(ngx_zertiban_credentials_t *credentials)
 
 
 void
+ngx_zertiban_credentials_expire(ngx_zertiban_credentials_t *credentials,
+    ngx_msec_t seen)
+{
+    ngx_queue_t                *q, *prev;
+    ngx_zertiban_credential_t  *credential;
+
+    for (q = ngx_queue_last(&credentials->dynamic);
+         q != ngx_queue_sentinel(&credentials->dynamic);
+         q = prev)
+    {
+        prev = ngx_queue_prev(q);
+
+        credential = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
+
+        if (!ngx_zertiban_before(credential->fresh, seen)) {
+            return;
+        }
+
+        if (credential->refs == 0) {
+            ngx_zertiban_credential_forget(credential);
+        }
+    }
+}
+
+
+void
+ngx_zertiban_credential_release(ngx_zertiban_credential_t *credential)
+{
+    credential->refs--;
+
+    if (credential->refs == 0 && credential->lapsed) {
+
+        /* the caller may still use it */
+
+        ngx_zertiban_credential_arm(credential, ngx_current_msec);
+    }
+}
+
+
+/* a timer that is set for an earlier moment stays: it is armed anew then */
+
+void
+ngx_zertiban_credential_arm(ngx_zertiban_credential_t *credential,
+    ngx_msec_t next)
+{
+    ngx_event_t     *ev;
+    ngx_msec_int_t   left;
+
+    ev = &credential->timer;
+
+    if (ev->timer_set) {
+
+        if (!ngx_zertiban_before(next, ev->timer.key)) {
+            return;
+        }
+
+        ngx_del_timer(ev);
+    }
+
+    ev->handler = ngx_zertiban_credential_set(credential)->handler;
+    ev->data = credential;
+    ev->log = ngx_cycle->log;
+    ev->cancelable = 1;
+
+    left = (ngx_msec_int_t) (next - ngx_current_msec);
+
+    ngx_add_timer(ev, ngx_max(left, 0));
+}
+
+
+void
 ngx_zertiban_credential_forget(ngx_zertiban_credential_t *credential)
 {
+    ngx_zertiban_credentials_t  *credentials;
+
+    credentials = ngx_zertiban_credential_set(credential);
+
     ngx_queue_remove(&credential->queue);
-    credential->credentials->ndynamic--;
+
+    credentials->ndynamic--;
+    credentials->known -= ngx_zertiban_credential_size(&credential->identity);
 
     ngx_zertiban_credential_free(credential);
 }
@@ -258,13 +384,17 @@ ngx_zertiban_credential_forget(ngx_zertiban_credential_t *credential)
 static void
 ngx_zertiban_credential_free(ngx_zertiban_credential_t *credential)
 {
-    ngx_rbtree_delete(&credential->credentials->rbtree, &credential->rbnode);
+    ngx_zertiban_credentials_t  *credentials;
+
+    credentials = ngx_zertiban_credential_set(credential);
+
+    ngx_rbtree_delete(&credentials->rbtree, &credential->rbnode);
 
     if (credential->timer.timer_set) {
         ngx_del_timer(&credential->timer);
     }
 
-    ngx_zertiban_copy_free(&credential->copy);
+    ngx_zertiban_copy_free(&credentials->copies, &credential->copy);
 
     if (credential->pinned) {
         return;
@@ -276,32 +406,27 @@ ngx_zertiban_credential_free(ngx_zertiban_credential_t *credential)
 }
 
 
-ngx_uint_t
-ngx_zertiban_credentials_full(ngx_zertiban_credentials_t *credentials)
-{
-    if (credentials->full
-        && ngx_zertiban_before(ngx_current_msec, credentials->full))
-    {
-        return NGX_LOG_INFO;
-    }
-
-    credentials->full = ngx_current_msec + NGX_ZERTIBAN_FULL;
-
-    return NGX_LOG_ERR;
-}
-
-
 static void
 ngx_zertiban_credentials_cleanup(void *data)
 {
     ngx_zertiban_credentials_t *credentials = data;
 
-    if (credentials->poll.timer_set) {
-        ngx_del_timer(&credentials->poll);
-    }
+    ngx_zertiban_credentials_del_timer(&credentials->start);
+    ngx_zertiban_credentials_del_timer(&credentials->poll);
+    ngx_zertiban_credentials_del_timer(&credentials->sweep);
+    ngx_zertiban_credentials_del_timer(&credentials->failed_more);
 
     while (credentials->rbtree.root != credentials->rbtree.sentinel) {
         ngx_zertiban_credential_free(
                (ngx_zertiban_credential_t *) credentials->rbtree.root);
+    }
+}
+
+
+static void
+ngx_zertiban_credentials_del_timer(ngx_event_t *ev)
+{
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
     }
 }

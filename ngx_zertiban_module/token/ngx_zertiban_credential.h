@@ -13,8 +13,22 @@
 #include <ngx_event.h>
 
 #include "ngx_zertiban_client.h"
+#include "ngx_zertiban_copy.h"
 #include "ngx_zertiban_identity.h"
 #include "ngx_zertiban_zone.h"
+
+
+/* what this worker remembers of credentials that depend on variables, bytes */
+
+#define NGX_ZERTIBAN_KNOWN_MAX  (48 * 1024 * 1024)
+
+
+/* a line of the log that is for many credentials, see ngx_zertiban_report.h */
+
+typedef struct {
+    ngx_msec_t                       next;        /* to be said again then */
+    ngx_uint_t                       n;           /* not said since */
+} ngx_zertiban_said_t;
 
 
 /* all credentials that this worker process knows; lives as long as a cycle */
@@ -22,33 +36,62 @@
 typedef struct {
     ngx_rbtree_t                     rbtree;
     ngx_rbtree_node_t                sentinel;
+    ngx_queue_t                      sources;
     ngx_queue_t                      pinned;
     ngx_queue_t                      dynamic;     /* the last used first */
     ngx_uint_t                       ndynamic;
+    size_t                           known;       /* bytes, of "dynamic" */
+
     ngx_queue_t                      waiting;     /* those waited for */
+    ngx_queue_t                      abandoned;   /* and not any more */
+    ngx_event_t                      start;
     ngx_event_t                      poll;
-    ngx_msec_t                       full;        /* to be said again then */
+    ngx_event_t                      sweep;
+
+    ngx_zertiban_copies_t            copies;
+    ngx_zertiban_look_t              look;        /* the last one */
+
+    ngx_uint_t                       fetching;    /* exchanges in flight here,
+                                                     without a token */
+    ngx_msec_t                       sick;        /* no exchange until then,
+                                                     0: well */
+    ngx_zertiban_said_t              full;
+    ngx_zertiban_said_t              lack;
+    ngx_zertiban_said_t              failed;
+    ngx_event_t                      failed_more;
+
+    ngx_event_handler_pt             handler;     /* of their timers */
     ngx_shm_zone_t                  *shm_zone;
 } ngx_zertiban_credentials_t;
+
+
+/* what locations have in common whose equal credentials are one */
+
+typedef struct {
+    ngx_zertiban_grant_t             grant;       /* first */
+    ngx_queue_t                      queue;
+    ngx_zertiban_client_conf_t      *client;
+    ngx_msec_t                       refresh_before;
+    ngx_zertiban_credentials_t      *credentials;
+} ngx_zertiban_source_t;
 
 
 typedef struct {
     ngx_rbtree_node_t                rbnode;
     ngx_queue_t                      queue;       /* in "pinned", "dynamic" */
-    ngx_queue_t                      waiting;     /* in "waiting" */
+    ngx_queue_t                      waiting;     /* in that, "abandoned" */
     ngx_queue_t                      waiters;
     ngx_atomic_uint_t                ended;       /* as they know */
 
-    ngx_zertiban_credentials_t      *credentials;
-    ngx_zertiban_client_conf_t      *client;
-    ngx_msec_t                       refresh_before;
     ngx_zertiban_identity_t          identity;
     u_char                           key[NGX_ZERTIBAN_KEY_LEN];
 
     ngx_zertiban_node_t             *node;
-    ngx_zertiban_copy_t              copy;        /* of the token */
-    ngx_zertiban_look_t              look;        /* the last one */
-    ngx_msec_t                       fresh;       /* none until then */
+    ngx_zertiban_copy_t             *copy;        /* of the token, or NULL */
+    ngx_msec_t                       fresh;       /* that is, until then */
+    ngx_atomic_uint_t                generation;  /* the last one seen, */
+    ngx_msec_t                       usable;      /* and until when */
+    ngx_msec_t                       grace;       /* while abandoned */
     ngx_event_t                      timer;       /* to look by itself */
 
     ngx_zertiban_client_t           *exchange;    /* in flight here */
@@ -57,13 +100,28 @@ typedef struct {
     ngx_uint_t                       refs;        /* holders */
     unsigned                         pinned:1;    /* known to the
                                                      configuration */
-    unsigned                         used:1;      /* since it has changed */
+    unsigned                         used:1;      /* served since it has
+                                                     changed */
+    unsigned                         fetching:1;  /* counted as such */
+    unsigned                         abandoned:1; /* in that queue */
+    unsigned                         handed:1;    /* to those who waited */
+    unsigned                         lapsed:1;    /* to be forgotten */
 } ngx_zertiban_credential_t;
 
 
 /* returns NULL if there is no memory */
 
 ngx_zertiban_credentials_t *ngx_zertiban_credentials_create(ngx_conf_t *cf);
+
+/*
+ * The source with this grant, client and "refresh_before", ms, made if there is
+ * none; it lives as long as the cycle, and so must "client".  NULL if there is
+ * no memory.
+ */
+
+ngx_zertiban_source_t *ngx_zertiban_source(ngx_conf_t *cf,
+    ngx_zertiban_credentials_t *credentials, ngx_zertiban_grant_t *grant,
+    ngx_zertiban_client_conf_t *client, ngx_msec_t refresh_before);
 
 /* NULL if this worker does not know it */
 
@@ -72,38 +130,45 @@ ngx_zertiban_credential_t *ngx_zertiban_credential_find(
     ngx_zertiban_identity_t *identity);
 
 /*
- * Makes a credential that is not there, without a token.  With "pool" it lives
- * as long as that and uses the strings of "identity" in place: for those that
- * the configuration names.  Without, the id and the secret are copied, and it
- * may be gone when the event loop runs, unless it is held.
+ * Makes a credential that is not there, without a token; identity->grant is
+ * that of a source.  With "pool" it lives as long as that and uses the strings
+ * of "identity" in place: for those that the configuration names.  Without, they
+ * are copied, and it may be gone when the event loop runs, unless it is held.
  *
  * Returns NULL if there is no memory.
  */
 
 ngx_zertiban_credential_t *ngx_zertiban_credential_create(
     ngx_zertiban_credentials_t *credentials, ngx_pool_t *pool,
-    ngx_zertiban_identity_t *identity, ngx_zertiban_client_conf_t *client,
-    ngx_msec_t refresh_before);
+    ngx_zertiban_identity_t *identity);
 
 #define ngx_zertiban_credential_hold(c)     (c)->refs++
-#define ngx_zertiban_credential_release(c)  (c)->refs--
+void ngx_zertiban_credential_release(ngx_zertiban_credential_t *credential);
+
+/* has credentials->handler called at "next" or earlier */
+
+void ngx_zertiban_credential_arm(ngx_zertiban_credential_t *credential,
+    ngx_msec_t next);
 
 /* forgets a credential that is neither pinned nor held */
 
 void ngx_zertiban_credential_forget(ngx_zertiban_credential_t *credential);
 
-/*
- * The log level to say with that the zone is full: it concerns all credentials,
- * so it is an error once in 10 s.
- */
+/* forgets the dynamic ones that nobody has looked at since "seen" */
 
-ngx_uint_t ngx_zertiban_credentials_full(
-    ngx_zertiban_credentials_t *credentials);
+void ngx_zertiban_credentials_expire(ngx_zertiban_credentials_t *credentials,
+    ngx_msec_t seen);
+
+#define ngx_zertiban_credential_source(c)                                     \
+    ((ngx_zertiban_source_t *) (c)->identity.grant)
+
+#define ngx_zertiban_credential_set(c)                                        \
+    (ngx_zertiban_credential_source(c)->credentials)
 
 /* the zone's handle, of the configuration that the credential is of */
 
 #define ngx_zertiban_credential_zone(c)                                       \
-    ((ngx_zertiban_zone_t *) (c)->credentials->shm_zone->data)
+    ((ngx_zertiban_zone_t *) ngx_zertiban_credential_set(c)->shm_zone->data)
 
 
 #endif /* _NGX_ZERTIBAN_CREDENTIAL_H_INCLUDED_ */

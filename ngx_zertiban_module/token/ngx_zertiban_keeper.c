@@ -10,20 +10,44 @@
 
 #include "ngx_zertiban_keeper.h"
 #include "ngx_zertiban_notify.h"
+#include "ngx_zertiban_report.h"
 #include "ngx_zertiban_waiters.h"
 
 
-#define NGX_ZERTIBAN_SEEN   1000    /* ms, to be seen as used in the zone */
-#define NGX_ZERTIBAN_STEP   10      /* ms, between credentials at the start */
+#define NGX_ZERTIBAN_SEEN          1000    /* ms, to be seen as used */
+#define NGX_ZERTIBAN_STEP          10      /* ms, between credentials at the
+                                              start */
+#define NGX_ZERTIBAN_SICK          1000    /* ms, after a local failure */
+#define NGX_ZERTIBAN_FETCHING_MAX  256     /* exchanges in flight */
+
+#define NGX_ZERTIBAN_SWEEP         5000    /* ms */
+#define NGX_ZERTIBAN_IDLE_COPY     10000   /* ms, then it is wiped */
+#define NGX_ZERTIBAN_IDLE          900000  /* ms, then it is forgotten */
 
 
+static void ngx_zertiban_keeper_start_handler(ngx_event_t *ev);
 static void ngx_zertiban_keeper_stop_queue(ngx_queue_t *credentials);
-static ngx_msec_t ngx_zertiban_keeper_fresh(
+static void ngx_zertiban_keeper_arm_sweep(
+    ngx_zertiban_credentials_t *credentials);
+static void ngx_zertiban_keeper_sweep_handler(ngx_event_t *ev);
+static ngx_int_t ngx_zertiban_keeper_ask(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_ask_t *ask);
+static ngx_int_t ngx_zertiban_keeper_acquire(
+    ngx_zertiban_credential_t *credential, ngx_zertiban_ask_t *ask);
+static ngx_int_t ngx_zertiban_keeper_copy(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_ask_t *ask);
+static void ngx_zertiban_keeper_found(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_ask_t *ask);
+static ngx_uint_t ngx_zertiban_keeper_crowded(
     ngx_zertiban_credential_t *credential);
-static void ngx_zertiban_keeper_full(ngx_zertiban_credential_t *credential);
+static ngx_uint_t ngx_zertiban_keeper_give_up(
+    ngx_zertiban_credentials_t *credentials);
+static ngx_uint_t ngx_zertiban_keeper_sick(
+    ngx_zertiban_credentials_t *credentials);
 static void ngx_zertiban_keeper_exchange(
-    ngx_zertiban_credential_t *credential);
-static void ngx_zertiban_keeper_abort(ngx_zertiban_credential_t *credential);
+    ngx_zertiban_credential_t *credential, ngx_uint_t fetching);
+static void ngx_zertiban_keeper_abort(ngx_zertiban_credential_t *credential,
+    ngx_uint_t sent);
 static void ngx_zertiban_keeper_handler(void *data,
     ngx_zertiban_verdict_t *verdict, ngx_msec_t sent);
 static void ngx_zertiban_keeper_end(ngx_zertiban_credential_t *credential,
@@ -31,14 +55,16 @@ static void ngx_zertiban_keeper_end(ngx_zertiban_credential_t *credential,
 static void ngx_zertiban_keeper_publish(
     ngx_zertiban_credential_t *credential, ngx_zertiban_verdict_t *verdict,
     ngx_msec_t sent);
+static void ngx_zertiban_keeper_hand(ngx_zertiban_credential_t *credential,
+    ngx_str_t *token, ngx_msec_t usable, ngx_atomic_uint_t generation);
 static void ngx_zertiban_keeper_fail(ngx_zertiban_credential_t *credential,
     ngx_zertiban_verdict_t *verdict);
 static void ngx_zertiban_keeper_release(
-    ngx_zertiban_credential_t *credential);
+    ngx_zertiban_credential_t *credential, ngx_uint_t sent);
 static void ngx_zertiban_keeper_changed(void *data);
-static void ngx_zertiban_keeper_arm(ngx_zertiban_credential_t *credential,
-    ngx_msec_t next);
 static void ngx_zertiban_keeper_timer_handler(ngx_event_t *ev);
+static void ngx_zertiban_keeper_abandoned(
+    ngx_zertiban_credential_t *credential);
 static void ngx_zertiban_keeper_lapse(ngx_zertiban_credential_t *credential);
 
 
@@ -46,12 +72,43 @@ void
 ngx_zertiban_keeper_start(ngx_cycle_t *cycle,
     ngx_zertiban_credentials_t *credentials)
 {
-    ngx_msec_t                  next;
-    ngx_queue_t                *q;
-    ngx_zertiban_credential_t  *credential;
+    ngx_event_t  *ev;
+
+    credentials->handler = ngx_zertiban_keeper_timer_handler;
 
     ngx_zertiban_notify_listen(cycle, ngx_zertiban_keeper_changed,
                                credentials);
+
+    /* not here: the mutex may be held by a process that is stopped */
+
+    ev = &credentials->start;
+
+    ev->handler = ngx_zertiban_keeper_start_handler;
+    ev->data = credentials;
+    ev->log = cycle->log;
+    ev->cancelable = 1;
+
+    ngx_add_timer(ev, 0);
+}
+
+
+/* until then this worker evicts nothing that any configuration has named */
+
+static void
+ngx_zertiban_keeper_start_handler(ngx_event_t *ev)
+{
+    ngx_msec_t                   next;
+    ngx_queue_t                 *q;
+    ngx_zertiban_zone_t         *zone;
+    ngx_zertiban_credential_t   *credential;
+    ngx_zertiban_credentials_t  *credentials;
+
+    if (ngx_exiting) {
+        return;
+    }
+
+    credentials = ev->data;
+    zone = credentials->shm_zone->data;
 
     /* not all at once, if there are many */
 
@@ -63,10 +120,14 @@ ngx_zertiban_keeper_start(ngx_cycle_t *cycle,
     {
         credential = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
 
-        ngx_zertiban_keeper_arm(credential, next);
+        ngx_zertiban_zone_pin(zone, credential->key);
+
+        ngx_zertiban_credential_arm(credential, next);
 
         next += NGX_ZERTIBAN_STEP;
     }
+
+    zone->pins = zone->configuration;
 }
 
 
@@ -93,9 +154,52 @@ ngx_zertiban_keeper_stop_queue(ngx_queue_t *credentials)
         credential = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
 
         if (credential->exchange) {
-            ngx_zertiban_keeper_abort(credential);
+            ngx_zertiban_keeper_abort(credential, 0);
             ngx_zertiban_notify();
         }
+    }
+}
+
+
+/* what a worker remembers shrinks when it is idle */
+
+static void
+ngx_zertiban_keeper_arm_sweep(ngx_zertiban_credentials_t *credentials)
+{
+    ngx_event_t  *ev;
+
+    ev = &credentials->sweep;
+
+    if (ev->timer_set || ngx_exiting) {
+        return;
+    }
+
+    ev->handler = ngx_zertiban_keeper_sweep_handler;
+    ev->data = credentials;
+    ev->log = ngx_cycle->log;
+    ev->cancelable = 1;
+
+    ngx_add_timer(ev, NGX_ZERTIBAN_SWEEP);
+}
+
+
+static void
+ngx_zertiban_keeper_sweep_handler(ngx_event_t *ev)
+{
+    ngx_zertiban_credentials_t  *credentials;
+
+    credentials = ev->data;
+
+    ngx_zertiban_copies_expire(&credentials->copies,
+                               ngx_current_msec - NGX_ZERTIBAN_IDLE_COPY);
+
+    ngx_zertiban_credentials_expire(credentials,
+                                    ngx_current_msec - NGX_ZERTIBAN_IDLE);
+
+    if (!ngx_queue_empty(&credentials->copies.queue)
+        || !ngx_queue_empty(&credentials->dynamic))
+    {
+        ngx_zertiban_keeper_arm_sweep(credentials);
     }
 }
 
@@ -103,31 +207,58 @@ ngx_zertiban_keeper_stop_queue(ngx_queue_t *credentials)
 ngx_int_t
 ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential)
 {
-    ngx_int_t             rc;
-    ngx_atomic_uint_t     generation;
+    ngx_zertiban_ask_t    ask;
     ngx_zertiban_copy_t  *copy;
-    ngx_zertiban_look_t  *look;
 
-    copy = &credential->copy;
-    look = &credential->look;
+    copy = credential->copy;
 
-    generation = copy->generation;
+    if (credential->handed) {
+
+        if (ngx_queue_empty(&credential->waiters)) {
+            credential->handed = 0;
+        }
+
+        if (copy && ngx_zertiban_before(ngx_current_msec, copy->usable)
+            && ngx_zertiban_before(ngx_current_msec,
+                                   copy->seen + NGX_ZERTIBAN_SEEN))
+        {
+            return NGX_OK;
+        }
+    }
+
+    ngx_memzero(&ask, sizeof(ngx_zertiban_ask_t));
+
+    ask.copy = 1;
+    ask.waits = 1;
+    ask.refresh = !ngx_exiting;
+    ask.fetch = 1;
+
+    ngx_zertiban_keeper_arm_sweep(ngx_zertiban_credential_set(credential));
+
+    return ngx_zertiban_keeper_ask(credential, &ask);
+}
+
+
+static ngx_int_t
+ngx_zertiban_keeper_ask(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_ask_t *ask)
+{
+    ngx_int_t                    rc;
+    ngx_zertiban_credentials_t  *credentials;
+
+    credentials = ngx_zertiban_credential_set(credential);
 
     for ( ;; ) {
 
-        rc = ngx_zertiban_zone_acquire(ngx_zertiban_credential_zone(credential),
-                                       credential->key, &credential->node,
-                                       credential->pinned,
-                                       credential->client->timeout, copy,
-                                       look);
+        rc = ngx_zertiban_keeper_acquire(credential, ask);
 
-        if (look->lease == 0) {
+        if (credentials->look.lease == 0) {
             break;
         }
 
         credential->used = 0;
 
-        ngx_zertiban_keeper_exchange(credential);
+        ngx_zertiban_keeper_exchange(credential, rc == NGX_AGAIN);
 
         if (rc != NGX_AGAIN || credential->exchange) {
             break;
@@ -136,65 +267,224 @@ ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential)
         /* it has failed already, and that is the answer */
     }
 
-    if (rc == NGX_OK) {
+    switch (rc) {
 
-        if (copy->generation != generation) {
-            credential->used = 0;
+    case NGX_OK:
+        ngx_zertiban_keeper_found(credential, ask);
+        break;
+
+    case NGX_ERROR:
+        ngx_zertiban_report_full(credential);
+
+        /* fall through */
+
+    default:
+
+        if (!credential->handed) {
+            ngx_zertiban_copy_free(&credentials->copies, &credential->copy);
         }
-
-        credential->fresh = ngx_zertiban_keeper_fresh(credential);
-
-    } else {
-        copy->generation = 0;
     }
 
-    if (rc == NGX_ERROR) {
-        ngx_zertiban_keeper_full(credential);
-    }
-
-    ngx_zertiban_keeper_arm(credential, look->next);
+    ngx_zertiban_credential_arm(credential, credentials->look.next);
 
     return rc;
 }
 
 
-/* until when this worker's copy of the token needs no look at the zone */
+/* asks the zone; an exchange that nobody waits for any more is given up for it */
 
-static ngx_msec_t
-ngx_zertiban_keeper_fresh(ngx_zertiban_credential_t *credential)
+static ngx_int_t
+ngx_zertiban_keeper_acquire(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_ask_t *ask)
 {
-    ngx_msec_t  fresh, seen;
+    ngx_int_t                    rc;
+    ngx_uint_t                   fetch;
+    ngx_zertiban_credentials_t  *credentials;
 
-    fresh = credential->look.next;
+    credentials = ngx_zertiban_credential_set(credential);
 
-    if (ngx_zertiban_before(credential->copy.usable, fresh)) {
-        fresh = credential->copy.usable;
+    if (ngx_zertiban_keeper_sick(credentials)) {
+        ask->refresh = 0;
+        ask->fetch = 0;
     }
 
-    if (credential->pinned) {
-        return fresh;
+    fetch = ask->fetch;
+
+    ask->pinned = credential->pinned;
+    ask->timeout = ngx_zertiban_credential_source(credential)->client->timeout;
+    ask->fetch = (fetch && !ngx_zertiban_keeper_crowded(credential));
+
+    rc = ngx_zertiban_keeper_copy(credential, ask);
+
+    if (rc == NGX_BUSY && fetch && !ask->fetch) {
+
+        if (ngx_zertiban_keeper_give_up(credentials)) {
+            ask->fetch = 1;
+            return ngx_zertiban_keeper_copy(credential, ask);
+        }
+
+        ngx_zertiban_report_crowd(credential, credentials->fetching);
     }
 
-    seen = ngx_current_msec + NGX_ZERTIBAN_SEEN;
-
-    return ngx_zertiban_before(seen, fresh) ? seen : fresh;
+    return rc;
 }
 
 
-static void
-ngx_zertiban_keeper_full(ngx_zertiban_credential_t *credential)
+/* memory is allocated without the mutex, so there may be a second try */
+
+static ngx_int_t
+ngx_zertiban_keeper_copy(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_ask_t *ask)
 {
-    ngx_uint_t            level;
-    ngx_zertiban_zone_t  *zone;
+    ngx_int_t                    rc;
+    ngx_zertiban_copy_t         *copy;
+    ngx_zertiban_look_t         *look;
+    ngx_zertiban_credentials_t  *credentials;
 
-    zone = ngx_zertiban_credential_zone(credential);
-    level = ngx_zertiban_credentials_full(credential->credentials);
+    static ngx_str_t  no_memory = ngx_string("not enough memory for a copy");
 
-    ngx_log_error(level, ngx_cycle->log, 0,
-                  "no room for client \"%V\" of \"%V\", make "
-                  "\"zertiban_zone\" larger, zertiban zone \"%V\"",
-                  &credential->identity.id, &credential->identity.url,
-                  &zone->name);
+    credentials = ngx_zertiban_credential_set(credential);
+    look = &credentials->look;
+
+    for ( ;; ) {
+
+        copy = credential->copy;
+
+        ask->value = copy ? copy->value.data : NULL;
+        ask->size = copy ? copy->size : 0;
+
+        rc = ngx_zertiban_zone_acquire(
+                                     ngx_zertiban_credential_zone(credential),
+                                     credential->key, ask, look);
+
+        if (rc == NGX_ERROR) {
+            return NGX_ERROR;
+        }
+
+        credential->node = look->node;
+
+        if (rc != NGX_OK || !ask->copy || look->len <= ask->size) {
+            return rc;
+        }
+
+        if (ngx_zertiban_copy_get(&credentials->copies, &credential->copy,
+                                  look->len)
+            != NGX_OK)
+        {
+            ngx_zertiban_report_lack(credential, &no_memory);
+            return NGX_BUSY;
+        }
+    }
+}
+
+
+/* until when this worker's copy of the token needs no look at the zone */
+
+static void
+ngx_zertiban_keeper_found(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_ask_t *ask)
+{
+    ngx_msec_t                   fresh;
+    ngx_zertiban_copy_t         *copy;
+    ngx_zertiban_look_t         *look;
+    ngx_zertiban_credentials_t  *credentials;
+
+    credentials = ngx_zertiban_credential_set(credential);
+    look = &credentials->look;
+
+    if (credential->generation != look->generation) {
+        credential->used = 0;
+    }
+
+    credential->generation = look->generation;
+    credential->usable = look->usable;
+    credential->lapsed = 0;
+
+    if (!ask->copy) {
+        return;
+    }
+
+    (void) ngx_zertiban_copy_get(&credentials->copies, &credential->copy,
+                                 look->len);
+
+    copy = credential->copy;
+
+    copy->generation = look->generation;
+    copy->usable = look->usable;
+    copy->value.len = look->len;
+
+    fresh = look->next;
+
+    if (ngx_zertiban_before(copy->usable, fresh)) {
+        fresh = copy->usable;
+    }
+
+    if (!credential->pinned
+        && ngx_zertiban_before(ngx_current_msec + NGX_ZERTIBAN_SEEN, fresh))
+    {
+        fresh = ngx_current_msec + NGX_ZERTIBAN_SEEN;
+    }
+
+    credential->fresh = fresh;
+}
+
+
+/*
+ * Exchanges without a token, which requests wait for, take connections from
+ * those requests: they are a quarter at most, and a quarter of that is for what
+ * the configuration names.
+ */
+
+static ngx_uint_t
+ngx_zertiban_keeper_crowded(ngx_zertiban_credential_t *credential)
+{
+    ngx_uint_t                   max;
+    ngx_zertiban_credentials_t  *credentials;
+
+    credentials = ngx_zertiban_credential_set(credential);
+
+    max = ngx_min(ngx_cycle->connection_n / 4, NGX_ZERTIBAN_FETCHING_MAX);
+
+    if (!credential->pinned && !ngx_queue_empty(&credentials->pinned)) {
+        max -= max / 4;
+    }
+
+    return credentials->fetching >= ngx_max(max, 1);
+}
+
+
+/* whether there was an exchange that nobody waits for any more */
+
+static ngx_uint_t
+ngx_zertiban_keeper_give_up(ngx_zertiban_credentials_t *credentials)
+{
+    ngx_queue_t                *q;
+    ngx_zertiban_credential_t  *credential;
+
+    while (!ngx_queue_empty(&credentials->abandoned)) {
+
+        q = ngx_queue_head(&credentials->abandoned);
+        credential = ngx_queue_data(q, ngx_zertiban_credential_t, waiting);
+
+        ngx_zertiban_waiters_reclaim(credential);
+
+        if (!ngx_zertiban_zone_wanted(ngx_zertiban_credential_zone(credential),
+                                      credential->key))
+        {
+            ngx_zertiban_keeper_abort(credential, 1);
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_zertiban_keeper_sick(ngx_zertiban_credentials_t *credentials)
+{
+    return credentials->sick
+           && ngx_zertiban_before(ngx_current_msec, credentials->sick);
 }
 
 
@@ -202,42 +492,59 @@ void
 ngx_zertiban_keeper_doubt(ngx_zertiban_credential_t *credential,
     ngx_atomic_uint_t generation)
 {
+    ngx_zertiban_ask_t  ask;
+
     ngx_zertiban_zone_doubt(ngx_zertiban_credential_zone(credential),
                             credential->key, generation);
 
-    (void) ngx_zertiban_keeper_look(credential);
+    ngx_memzero(&ask, sizeof(ngx_zertiban_ask_t));
+
+    ask.refresh = !ngx_exiting;
+
+    (void) ngx_zertiban_keeper_ask(credential, &ask);
 }
 
 
 /*
- * Runs the exchange of look->lease, and ends that in the zone; it may have
+ * Runs the exchange of look.lease, and ends that in the zone; it may have
  * failed already when the function returns.
  */
 
 static void
-ngx_zertiban_keeper_exchange(ngx_zertiban_credential_t *credential)
+ngx_zertiban_keeper_exchange(ngx_zertiban_credential_t *credential,
+    ngx_uint_t fetching)
 {
-    ngx_zertiban_client_t   *client;
-    ngx_zertiban_verdict_t   verdict;
+    ngx_zertiban_client_t       *client;
+    ngx_zertiban_source_t       *source;
+    ngx_zertiban_verdict_t       verdict;
+    ngx_zertiban_credentials_t  *credentials;
 
     if (credential->exchange) {
 
         /* a worker that was stopped for longer than its lease */
 
-        ngx_zertiban_keeper_abort(credential);
+        ngx_zertiban_keeper_abort(credential, 1);
     }
 
-    client = ngx_zertiban_client_create(credential->client,
+    source = ngx_zertiban_credential_source(credential);
+    credentials = source->credentials;
+
+    client = ngx_zertiban_client_create(source->client,
                                         &credential->identity.id,
                                         &credential->identity.secret,
-                                        &credential->identity.scope,
+                                        &source->grant.scope,
                                         ngx_zertiban_keeper_handler,
                                         credential);
 
     ngx_zertiban_credential_hold(credential);
 
     credential->exchange = client;
-    credential->lease = credential->look.lease;
+    credential->lease = credentials->look.lease;
+
+    if (fetching) {
+        credential->fetching = 1;
+        credentials->fetching++;
+    }
 
     if (client) {
         ngx_zertiban_client_start(client);
@@ -246,19 +553,19 @@ ngx_zertiban_keeper_exchange(ngx_zertiban_credential_t *credential)
 
     ngx_memzero(&verdict, sizeof(ngx_zertiban_verdict_t));
 
-    ngx_zertiban_verdict_set(&verdict, NGX_ZERTIBAN_IDP_UNREACHABLE,
-                             "not enough memory");
-    verdict.retry_after = -1;
+    ngx_zertiban_verdict_set(&verdict, NGX_ZERTIBAN_BUSY,
+                             "not enough memory for a token request");
 
     ngx_zertiban_keeper_handler(credential, &verdict, ngx_current_msec);
 }
 
 
 static void
-ngx_zertiban_keeper_abort(ngx_zertiban_credential_t *credential)
+ngx_zertiban_keeper_abort(ngx_zertiban_credential_t *credential,
+    ngx_uint_t sent)
 {
     ngx_zertiban_client_abort(credential->exchange);
-    ngx_zertiban_keeper_release(credential);
+    ngx_zertiban_keeper_release(credential, sent);
 }
 
 
@@ -270,19 +577,24 @@ ngx_zertiban_keeper_handler(void *data, ngx_zertiban_verdict_t *verdict,
 {
     ngx_zertiban_credential_t *credential = data;
 
+    ngx_zertiban_ask_t  ask;
+
     if (verdict) {
         ngx_zertiban_keeper_end(credential, verdict, sent);
     }
 
-    ngx_zertiban_keeper_release(credential);
+    ngx_zertiban_keeper_release(credential, 0);
 
-    ngx_zertiban_waiters_wake(credential->credentials);
+    ngx_zertiban_waiters_wake(ngx_zertiban_credential_set(credential));
     ngx_zertiban_notify();
 
-    /* for the timer; what was given up would begin again */
-
     if (verdict) {
-        (void) ngx_zertiban_keeper_look(credential);
+
+        /* for the timer: whoever needs another exchange will ask for it */
+
+        ngx_memzero(&ask, sizeof(ngx_zertiban_ask_t));
+
+        (void) ngx_zertiban_keeper_ask(credential, &ask);
     }
 }
 
@@ -297,7 +609,13 @@ ngx_zertiban_keeper_end(ngx_zertiban_credential_t *credential,
 
     /* set also if the token could not be used */
 
-    if (verdict->error != NGX_ZERTIBAN_OK) {
+    if (verdict->error == NGX_ZERTIBAN_BUSY) {
+        ngx_zertiban_credential_set(credential)->sick = ngx_current_msec
+                                                        + NGX_ZERTIBAN_SICK;
+
+        ngx_zertiban_report_lack(credential, &verdict->reason);
+
+    } else if (verdict->error != NGX_ZERTIBAN_OK) {
         ngx_zertiban_keeper_fail(credential, verdict);
     }
 }
@@ -308,37 +626,83 @@ ngx_zertiban_keeper_publish(ngx_zertiban_credential_t *credential,
     ngx_zertiban_verdict_t *verdict, ngx_msec_t sent)
 {
     ngx_int_t               rc;
+    ngx_msec_t              usable;
     ngx_zertiban_life_t     life;
     ngx_zertiban_outcome_t  outcome;
 
     life.sent = sent;
     life.lifetime = (ngx_msec_t) verdict->lifetime * 1000;
-    life.refresh_before = credential->refresh_before;
+    life.refresh_before
+                    = ngx_zertiban_credential_source(credential)->refresh_before;
 
-    if (!ngx_zertiban_zone_alive(&life)) {
+    usable = ngx_zertiban_zone_usable(&life);
+
+    if (!ngx_zertiban_before(ngx_current_msec, usable)) {
         ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_BAD_RESPONSE,
                                  "the token had expired when it came");
         return;
     }
 
+    outcome.generation = 0;
+
     rc = ngx_zertiban_zone_publish(ngx_zertiban_credential_zone(credential),
                                    credential->key, credential->lease,
                                    &verdict->token, &life, &outcome);
+
+    if (rc == NGX_DECLINED) {
+        return;
+    }
+
+    if (!ngx_queue_empty(&credential->waiters)) {
+        ngx_zertiban_keeper_hand(credential, &verdict->token, usable,
+                                 outcome.generation);
+    }
 
     if (rc == NGX_ERROR) {
         ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_ZONE_FULL,
                                  "the zone has no room for the token, make "
                                  "\"zertiban_zone\" larger");
+
+    } else if (outcome.failures) {
+        ngx_zertiban_report_again(credential, outcome.failures);
+    }
+}
+
+
+/*
+ * Those who have waited in this worker get the token, whatever becomes of it in
+ * the zone.
+ */
+
+static void
+ngx_zertiban_keeper_hand(ngx_zertiban_credential_t *credential,
+    ngx_str_t *token, ngx_msec_t usable, ngx_atomic_uint_t generation)
+{
+    ngx_zertiban_copy_t         *copy;
+    ngx_zertiban_credentials_t  *credentials;
+
+    credentials = ngx_zertiban_credential_set(credential);
+
+    if (ngx_zertiban_copy_get(&credentials->copies, &credential->copy,
+                              NGX_ZERTIBAN_SCHEME_LEN + token->len)
+        != NGX_OK)
+    {
+        /* they look in the zone */
         return;
     }
 
-    if (rc == NGX_OK && outcome.failures) {
-        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "token for client \"%V\" from \"%V\" obtained after "
-                      "%ui failed attempts",
-                      &credential->identity.id, &credential->identity.url,
-                      outcome.failures);
-    }
+    copy = credential->copy;
+
+    copy->generation = generation;
+    copy->usable = usable;
+    copy->value.len = ngx_sprintf(copy->value.data, NGX_ZERTIBAN_SCHEME "%V",
+                                  token)
+                      - copy->value.data;
+
+    /* others have to look */
+
+    credential->fresh = ngx_current_msec;
+    credential->handed = 1;
 }
 
 
@@ -346,56 +710,35 @@ static void
 ngx_zertiban_keeper_fail(ngx_zertiban_credential_t *credential,
     ngx_zertiban_verdict_t *verdict)
 {
-    u_char                  *p, *last;
-    ngx_uint_t               level;
-    ngx_zertiban_zone_t     *zone;
-    ngx_zertiban_outcome_t   outcome;
-    u_char                   answer[NGX_ZERTIBAN_REASON_MAX + 64];
+    ngx_zertiban_outcome_t  outcome;
 
-    zone = ngx_zertiban_credential_zone(credential);
-
-    if (ngx_zertiban_zone_fail(zone, credential->key, credential->lease,
+    if (ngx_zertiban_zone_fail(ngx_zertiban_credential_zone(credential),
+                               credential->key, credential->lease,
                                verdict->error, verdict->retry_after, &outcome)
-        != NGX_OK)
+        == NGX_OK)
     {
-        return;
+        ngx_zertiban_report_failure(credential, verdict, &outcome);
     }
-
-    p = answer;
-    last = answer + sizeof(answer);
-
-    if (verdict->status) {
-        p = ngx_slprintf(p, last, ", status %ui", verdict->status);
-    }
-
-    if (verdict->code.len) {
-        p = ngx_slprintf(p, last, ", error \"%V\"", &verdict->code);
-    }
-
-    level = (outcome.failures == 1) ? NGX_LOG_ERR : NGX_LOG_INFO;
-
-    if (level == NGX_LOG_ERR && verdict->error == NGX_ZERTIBAN_ZONE_FULL) {
-        level = ngx_zertiban_credentials_full(credential->credentials);
-    }
-
-    ngx_log_error(level, ngx_cycle->log, 0,
-                  "no new token for client \"%V\" from \"%V\": %V%*s, "
-                  "attempt %ui, next in %M ms, zertiban zone \"%V\"",
-                  &credential->identity.id, &credential->identity.url,
-                  &verdict->reason, (size_t) (p - answer), answer,
-                  outcome.failures, outcome.delay, &zone->name);
 }
 
 
 /* the lease has gone with the outcome, if there is one */
 
 static void
-ngx_zertiban_keeper_release(ngx_zertiban_credential_t *credential)
+ngx_zertiban_keeper_release(ngx_zertiban_credential_t *credential,
+    ngx_uint_t sent)
 {
     ngx_zertiban_zone_release(ngx_zertiban_credential_zone(credential),
-                              credential->key, credential->lease);
+                              credential->key, credential->lease, sent);
 
     credential->exchange = NULL;
+
+    if (credential->fetching) {
+        credential->fetching = 0;
+        ngx_zertiban_credential_set(credential)->fetching--;
+    }
+
+    ngx_zertiban_waiters_reclaim(credential);
 
     ngx_zertiban_credential_release(credential);
 }
@@ -411,33 +754,9 @@ ngx_zertiban_keeper_changed(void *data)
 
 
 static void
-ngx_zertiban_keeper_arm(ngx_zertiban_credential_t *credential, ngx_msec_t next)
-{
-    ngx_event_t     *ev;
-    ngx_msec_int_t   left;
-
-    ev = &credential->timer;
-
-    ev->handler = ngx_zertiban_keeper_timer_handler;
-    ev->data = credential;
-    ev->log = ngx_cycle->log;
-    ev->cancelable = 1;
-
-    left = (ngx_msec_int_t) (next - ngx_current_msec);
-
-    /* ngx_event_add_timer() would leave a timer that is late a little */
-
-    if (ev->timer_set) {
-        ngx_del_timer(ev);
-    }
-
-    ngx_add_timer(ev, ngx_max(left, 0));
-}
-
-
-static void
 ngx_zertiban_keeper_timer_handler(ngx_event_t *ev)
 {
+    ngx_zertiban_ask_t          ask;
     ngx_zertiban_credential_t  *credential;
 
     credential = ev->data;
@@ -446,12 +765,48 @@ ngx_zertiban_keeper_timer_handler(ngx_event_t *ev)
         return;
     }
 
-    if (credential->pinned || credential->used) {
-        (void) ngx_zertiban_keeper_look(credential);
-
-    } else {
-        ngx_zertiban_keeper_lapse(credential);
+    if (credential->abandoned) {
+        ngx_zertiban_keeper_abandoned(credential);
+        return;
     }
+
+    if (!credential->pinned && !credential->used) {
+        ngx_zertiban_keeper_lapse(credential);
+        return;
+    }
+
+    ngx_memzero(&ask, sizeof(ngx_zertiban_ask_t));
+
+    ask.refresh = 1;
+
+    /* a token that was evicted has gone for others that are used */
+
+    ask.fetch = (credential->pinned
+                 || !ngx_zertiban_before(ngx_current_msec, credential->usable));
+
+    (void) ngx_zertiban_keeper_ask(credential, &ask);
+}
+
+
+/* those who waited have left; a client that has a limit comes again soon */
+
+static void
+ngx_zertiban_keeper_abandoned(ngx_zertiban_credential_t *credential)
+{
+    if (!ngx_zertiban_before(ngx_current_msec, credential->grace)) {
+
+        if (!ngx_zertiban_zone_wanted(ngx_zertiban_credential_zone(credential),
+                                      credential->key))
+        {
+            ngx_zertiban_keeper_abort(credential, 1);
+            ngx_zertiban_keeper_lapse(credential);
+            return;
+        }
+
+        credential->grace = ngx_current_msec + NGX_ZERTIBAN_SEEN;
+    }
+
+    ngx_zertiban_credential_arm(credential, credential->grace);
 }
 
 
@@ -460,18 +815,23 @@ ngx_zertiban_keeper_timer_handler(ngx_event_t *ev)
 static void
 ngx_zertiban_keeper_lapse(ngx_zertiban_credential_t *credential)
 {
-    ngx_zertiban_copy_t  *copy;
+    ngx_zertiban_credentials_t  *credentials;
 
-    copy = &credential->copy;
-
-    if (copy->generation
-        && ngx_zertiban_before(ngx_current_msec, copy->usable))
+    if (credential->generation
+        && ngx_zertiban_before(ngx_current_msec, credential->usable))
     {
-        ngx_zertiban_keeper_arm(credential, copy->usable);
+        ngx_zertiban_credential_arm(credential, credential->usable);
         return;
     }
 
-    if (credential->refs == 0) {
-        ngx_zertiban_credential_forget(credential);
+    credentials = ngx_zertiban_credential_set(credential);
+
+    ngx_zertiban_copy_free(&credentials->copies, &credential->copy);
+
+    if (credential->refs) {
+        credential->lapsed = 1;
+        return;
     }
+
+    ngx_zertiban_credential_forget(credential);
 }

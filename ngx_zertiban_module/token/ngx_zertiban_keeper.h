@@ -18,19 +18,20 @@ void ngx_zertiban_keeper_start(ngx_cycle_t *cycle,
 void ngx_zertiban_keeper_stop(ngx_zertiban_credentials_t *credentials);
 
 /*
- * Sees that there is a token, and starts the exchange if this worker is to.
- * Takes no lock while the worker's copy is current.
+ * Sees, for a request, that there is a token, and starts the exchange if this
+ * worker is to.  Takes no lock while the worker's copy is current.
  *
  * Returns
- *     NGX_OK        copy.value is the header's value, until the event loop runs
+ *     NGX_OK        copy->value is the header's value, until the event loop runs
  *     NGX_AGAIN     an exchange is in flight, or will be
- *     NGX_DECLINED  there is none: look.error, and look.delay in ms
- *     NGX_ERROR     the zone is full, or there is no memory
+ *     NGX_DECLINED  there is none: look.error, and look.delay in ms, of the set
+ *     NGX_BUSY      there is none, and this worker cannot run an exchange now
+ *     NGX_ERROR     the zone is full
  */
 
 #define ngx_zertiban_keeper_token(c)                                          \
-    (((c)->copy.generation                                                    \
-      && (c)->copy.generation == (c)->node->generation                        \
+    (((c)->copy                                                               \
+      && (c)->copy->generation == (c)->node->generation                       \
       && ngx_zertiban_before(ngx_current_msec, (c)->fresh))                   \
      ? NGX_OK : ngx_zertiban_keeper_look(c))
 
@@ -56,7 +57,10 @@ ngx_int_t ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential);
 void ngx_zertiban_keeper_doubt(ngx_zertiban_credential_t *credential,
     ngx_atomic_uint_t generation);
 
-/* what has variables is kept fresh if it was used since it changed last */
+/*
+ * A request is served with the token: what has variables is kept fresh if that
+ * was so since it changed last.
+ */
 
 #define ngx_zertiban_keeper_used(c)  (c)->used = 1
 

@@ -10,6 +10,11 @@
 #include "ngx_zertiban_notify.h"
 
 
+#define NGX_ZERTIBAN_GRACE  1000    /* ms, for clients that come again */
+
+
+static void ngx_zertiban_waiters_abandon(
+    ngx_zertiban_credential_t *credential);
 static void ngx_zertiban_waiters_poll(ngx_event_t *ev);
 static void ngx_zertiban_waiters_post(ngx_zertiban_credential_t *credential);
 
@@ -21,11 +26,12 @@ ngx_zertiban_waiters_join(ngx_zertiban_credential_t *credential,
     ngx_event_t                 *ev;
     ngx_zertiban_credentials_t  *credentials;
 
-    credentials = credential->credentials;
+    credentials = ngx_zertiban_credential_set(credential);
 
     if (ngx_queue_empty(&credential->waiters)) {
+        ngx_zertiban_waiters_reclaim(credential);
         ngx_queue_insert_tail(&credentials->waiting, &credential->waiting);
-        credential->ended = credential->look.ended;
+        credential->ended = credentials->look.ended;
     }
 
     ngx_queue_insert_tail(&credential->waiters, &waiter->queue);
@@ -63,9 +69,42 @@ ngx_zertiban_waiters_leave(ngx_zertiban_waiter_t *waiter)
 
     if (ngx_queue_empty(&credential->waiters)) {
         ngx_queue_remove(&credential->waiting);
+        ngx_zertiban_waiters_abandon(credential);
     }
 
     ngx_zertiban_credential_release(credential);
+}
+
+
+/* an exchange that only requests have asked for, and none of them is left */
+
+static void
+ngx_zertiban_waiters_abandon(ngx_zertiban_credential_t *credential)
+{
+    ngx_zertiban_credentials_t  *credentials;
+
+    if (credential->pinned || !credential->fetching) {
+        return;
+    }
+
+    credentials = ngx_zertiban_credential_set(credential);
+
+    credential->abandoned = 1;
+    credential->grace = ngx_current_msec + NGX_ZERTIBAN_GRACE;
+
+    ngx_queue_insert_tail(&credentials->abandoned, &credential->waiting);
+
+    ngx_zertiban_credential_arm(credential, credential->grace);
+}
+
+
+void
+ngx_zertiban_waiters_reclaim(ngx_zertiban_credential_t *credential)
+{
+    if (credential->abandoned) {
+        credential->abandoned = 0;
+        ngx_queue_remove(&credential->waiting);
+    }
 }
 
 

@@ -22,12 +22,18 @@ typedef struct {
 
 /*
  * Have waiter->event posted when it is worth looking for the token again; the
- * credential is held meanwhile.
+ * credential is held meanwhile.  When the last one leaves an exchange that is
+ * for them alone, its credential is abandoned: credential->timer is set to the
+ * end of the grace, and it is in the queue "abandoned" until somebody joins.
  */
 
 void ngx_zertiban_waiters_join(ngx_zertiban_credential_t *credential,
     ngx_zertiban_waiter_t *waiter);
 void ngx_zertiban_waiters_leave(ngx_zertiban_waiter_t *waiter);
+
+/* ends that the credential is abandoned, if it is */
+
+void ngx_zertiban_waiters_reclaim(ngx_zertiban_credential_t *credential);
 
 /* posts the events of those whose credential's exchange has ended */
 

@@ -11,6 +11,20 @@
 #include <openssl/evp.h>
 
 
+static ngx_int_t ngx_zertiban_identity_cmp_str(ngx_str_t *one,
+    ngx_str_t *two);
+static ngx_int_t ngx_zertiban_identity_update(EVP_MD_CTX *ctx, ngx_str_t *s);
+
+
+ngx_uint_t
+ngx_zertiban_grant_equal(ngx_zertiban_grant_t *one, ngx_zertiban_grant_t *two)
+{
+    return ngx_zertiban_identity_cmp_str(&one->url, &two->url) == 0
+           && ngx_zertiban_identity_cmp_str(&one->scope, &two->scope) == 0
+           && ngx_zertiban_identity_cmp_str(&one->trust, &two->trust) == 0;
+}
+
+
 /* what differs between most of them, and is no secret */
 
 uint32_t
@@ -24,31 +38,27 @@ ngx_int_t
 ngx_zertiban_identity_cmp(ngx_zertiban_identity_t *one,
     ngx_zertiban_identity_t *two)
 {
-    ngx_int_t   rc;
-    ngx_str_t  *s1, *s2;
+    ngx_int_t  rc;
 
-    s2 = &two->url;
-
-    for (s1 = &one->url; s1 <= &one->secret; s1++, s2++) {
-
-        /* a location's URL and scope are its credentials' own, mostly */
-
-        if (s1->len != s2->len) {
-            return (s1->len < s2->len) ? -1 : 1;
-        }
-
-        if (s1->data == s2->data) {
-            continue;
-        }
-
-        rc = ngx_memcmp(s1->data, s2->data, s1->len);
-
-        if (rc) {
-            return rc;
-        }
+    if (one->grant != two->grant) {
+        return (one->grant < two->grant) ? -1 : 1;
     }
 
-    return 0;
+    rc = ngx_zertiban_identity_cmp_str(&one->id, &two->id);
+
+    return rc ? rc : ngx_zertiban_identity_cmp_str(&one->secret,
+                                                   &two->secret);
+}
+
+
+static ngx_int_t
+ngx_zertiban_identity_cmp_str(ngx_str_t *one, ngx_str_t *two)
+{
+    if (one->len != two->len) {
+        return (one->len < two->len) ? -1 : 1;
+    }
+
+    return ngx_memcmp(one->data, two->data, one->len);
 }
 
 
@@ -70,18 +80,16 @@ ngx_zertiban_identity_key(ngx_zertiban_identity_t *identity, u_char *key)
         goto done;
     }
 
-    for (s = &identity->url; s <= &identity->secret; s++) {
-
-        /* with the lengths no two identities are the same bytes */
-
-        if (EVP_DigestUpdate(ctx, &s->len, sizeof(size_t)) != 1
-            || EVP_DigestUpdate(ctx, s->data, s->len) != 1)
-        {
+    for (s = &identity->grant->url; s <= &identity->grant->trust; s++) {
+        if (ngx_zertiban_identity_update(ctx, s) != NGX_OK) {
             goto done;
         }
     }
 
-    if (EVP_DigestFinal_ex(ctx, key, NULL) == 1) {
+    if (ngx_zertiban_identity_update(ctx, &identity->id) == NGX_OK
+        && ngx_zertiban_identity_update(ctx, &identity->secret) == NGX_OK
+        && EVP_DigestFinal_ex(ctx, key, NULL) == 1)
+    {
         rc = NGX_OK;
     }
 
@@ -90,4 +98,15 @@ done:
     EVP_MD_CTX_free(ctx);
 
     return rc;
+}
+
+
+/* with the lengths no two identities are the same bytes */
+
+static ngx_int_t
+ngx_zertiban_identity_update(EVP_MD_CTX *ctx, ngx_str_t *s)
+{
+    return (EVP_DigestUpdate(ctx, &s->len, sizeof(size_t)) == 1
+            && EVP_DigestUpdate(ctx, s->data, s->len) == 1)
+           ? NGX_OK : NGX_ERROR;
 }

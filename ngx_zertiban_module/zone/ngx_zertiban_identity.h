@@ -15,17 +15,32 @@
 #define NGX_ZERTIBAN_KEY_LEN  32                  /* SHA-256 */
 
 
-/* ngx_zertiban_identity_..() go from the first member to the last one */
+/*
+ * What is asked for, and from whom: a configuration has one for all locations
+ * that agree in it.  "trust" is what "zertiban_ssl_*" says, in any form.
+ */
 
 typedef struct {
-    ngx_str_t    url;                           /* of the configuration */
-    ngx_str_t    scope;                         /* as well */
-    ngx_str_t    id;
-    ngx_str_t    secret;
+    ngx_str_t               url;
+    ngx_str_t               scope;
+    ngx_str_t               trust;
+} ngx_zertiban_grant_t;
+
+
+typedef struct {
+    ngx_zertiban_grant_t   *grant;
+    ngx_str_t               id;
+    ngx_str_t               secret;
 } ngx_zertiban_identity_t;
 
 
-/* a quick hash and a total order, for look-ups in this process */
+ngx_uint_t ngx_zertiban_grant_equal(ngx_zertiban_grant_t *one,
+    ngx_zertiban_grant_t *two);
+
+/*
+ * A quick hash and a total order, for look-ups in this process; grants are the
+ * same if they are at the same place.
+ */
 
 uint32_t ngx_zertiban_identity_hash(ngx_zertiban_identity_t *identity);
 ngx_int_t ngx_zertiban_identity_cmp(ngx_zertiban_identity_t *one,

@@ -2,22 +2,53 @@
 /*
  * Copyright (C) the ngx_zertiban_module authors
  *
- * The nodes of the shared zone: finding them, and the memory of tokens.
+ * The nodes of the shared zone, and its memory: who gets a piece of it, and who
+ * goes for that.
  */
 
 
 #include "ngx_zertiban_node.h"
 
 
+/* this part of the zone is never taken from what has no token for one */
+
+#define NGX_ZERTIBAN_RESERVE(sh)  ((sh)->pieces / 8)
+
+#define NGX_ZERTIBAN_SAY          10000     /* ms, between lines of the log */
+
+
 static uint32_t ngx_zertiban_node_hash(u_char *key);
 static ngx_zertiban_node_t *ngx_zertiban_node_create(ngx_zertiban_zone_t *zone,
     u_char *key);
-static void *ngx_zertiban_node_alloc(ngx_zertiban_zone_t *zone, size_t size,
+static ngx_int_t ngx_zertiban_node_resize(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, size_t len);
+static ngx_int_t ngx_zertiban_node_grow(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_piece_t **last, ngx_uint_t n, ngx_zertiban_node_t *keep);
+static ngx_int_t ngx_zertiban_node_room(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, ngx_uint_t n, ngx_uint_t nheld);
+static u_char *ngx_zertiban_node_append(ngx_zertiban_piece_t **piece,
+    u_char *p, ngx_str_t *s);
+static void ngx_zertiban_node_cut(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_piece_t **last);
+static ngx_int_t ngx_zertiban_node_evict_for_node(ngx_zertiban_zone_t *zone);
+static ngx_int_t ngx_zertiban_node_evict_state(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *keep);
-static void ngx_zertiban_node_free_value(ngx_zertiban_zone_t *zone,
+static ngx_int_t ngx_zertiban_node_evict_token(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *keep);
+static ngx_uint_t ngx_zertiban_node_evictable(ngx_zertiban_zone_t *zone,
+    ngx_uint_t n, ngx_zertiban_node_t *keep);
+static void ngx_zertiban_node_said(ngx_zertiban_zone_t *zone);
+static void ngx_zertiban_node_free(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node);
-static ngx_int_t ngx_zertiban_node_evict(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_node_t *keep);
+static void *ngx_zertiban_piece_alloc(ngx_zertiban_zone_t *zone);
+static void ngx_zertiban_piece_free(ngx_zertiban_zone_t *zone, void *p);
+
+
+#define ngx_zertiban_node_pieces(len)                                         \
+    (((len) + NGX_ZERTIBAN_PIECE_LEN - 1) / NGX_ZERTIBAN_PIECE_LEN)
+
+#define ngx_zertiban_node_of(q)                                               \
+    ngx_queue_data(q, ngx_zertiban_node_t, queue)
 
 
 ngx_zertiban_node_t *
@@ -54,7 +85,8 @@ void
 ngx_zertiban_node_use(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node)
 {
     ngx_queue_remove(&node->queue);
-    ngx_queue_insert_head(&zone->sh->used, &node->queue);
+    ngx_queue_insert_head(node->value ? &zone->sh->tokens : &zone->sh->states,
+                          &node->queue);
 }
 
 
@@ -76,9 +108,17 @@ ngx_zertiban_node_create(ngx_zertiban_zone_t *zone, u_char *key)
 {
     ngx_zertiban_node_t  *node;
 
-    node = ngx_zertiban_node_alloc(zone, sizeof(ngx_zertiban_node_t), NULL);
-    if (node == NULL) {
-        return NULL;
+    for ( ;; ) {
+
+        node = ngx_zertiban_piece_alloc(zone);
+
+        if (node) {
+            break;
+        }
+
+        if (ngx_zertiban_node_evict_for_node(zone) != NGX_OK) {
+            return NULL;
+        }
     }
 
     ngx_memzero(node, sizeof(ngx_zertiban_node_t));
@@ -90,108 +130,269 @@ ngx_zertiban_node_create(ngx_zertiban_zone_t *zone, u_char *key)
     node->sn.node.key = ngx_zertiban_node_hash(key);
 
     ngx_rbtree_insert(&zone->sh->rbtree, &node->sn.node);
-    ngx_queue_insert_head(&zone->sh->used, &node->queue);
+    ngx_queue_insert_head(&zone->sh->states, &node->queue);
 
     return node;
 }
 
 
 ngx_int_t
-ngx_zertiban_node_reserve(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
-    size_t size)
+ngx_zertiban_node_set(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+    ngx_str_t *scheme, ngx_str_t *token)
 {
-    u_char  *p;
+    u_char                *p;
+    ngx_zertiban_piece_t  *piece;
 
-    if (node->size >= size) {
-        return NGX_OK;
+    if (ngx_zertiban_node_resize(zone, node, scheme->len + token->len)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
-    p = ngx_zertiban_node_alloc(zone, size, node);
-    if (p == NULL) {
+    piece = node->value;
+
+    p = ngx_zertiban_node_append(&piece, piece->data, scheme);
+    (void) ngx_zertiban_node_append(&piece, p, token);
+
+    ngx_memory_barrier();
+    node->generation = ++zone->sh->generation;
+
+    return NGX_OK;
+}
+
+
+/* without a generation there is no token, rather than a half of one */
+
+static ngx_int_t
+ngx_zertiban_node_resize(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+    size_t len)
+{
+    ngx_uint_t              i, n, had;
+    ngx_zertiban_piece_t  **last;
+
+    n = ngx_zertiban_node_pieces(len);
+    had = node->value ? ngx_zertiban_node_pieces(node->len) : 0;
+
+    last = &node->value;
+
+    for (i = 0; i < ngx_min(n, had); i++) {
+        last = &(*last)->next;
+    }
+
+    if (n > had
+        && ngx_zertiban_node_grow(zone, last, n - had, node) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
     node->generation = 0;
     ngx_memory_barrier();
 
-    ngx_zertiban_node_free_value(zone, node);
+    if (n < had) {
+        ngx_zertiban_node_cut(zone, last);
+    }
 
-    node->value = p;
-    node->size = size;
+    node->len = len;
+
+    zone->sh->held += had ? n - had : n + 1;
+
+    ngx_zertiban_node_use(zone, node);
 
     return NGX_OK;
 }
 
 
-static void *
-ngx_zertiban_node_alloc(ngx_zertiban_zone_t *zone, size_t size,
-    ngx_zertiban_node_t *keep)
-{
-    void  *p;
-
-    do {
-        p = ngx_slab_alloc_locked(zone->shpool, size);
-
-        if (p) {
-            return p;
-        }
-
-    } while (ngx_zertiban_node_evict(zone, keep) == NGX_OK);
-
-    return NULL;
-}
-
-
-static void
-ngx_zertiban_node_free_value(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_node_t *node)
-{
-    if (node->value) {
-        ngx_explicit_memzero(node->value, node->size);
-        ngx_slab_free_locked(zone->shpool, node->value);
-
-        node->value = NULL;
-        node->size = 0;
-    }
-}
-
-
-/* the least recently used one goes, unless it is needed */
+/* allocates "n" more pieces at "last", all of them or none */
 
 static ngx_int_t
-ngx_zertiban_node_evict(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *keep)
+ngx_zertiban_node_grow(ngx_zertiban_zone_t *zone, ngx_zertiban_piece_t **last,
+    ngx_uint_t n, ngx_zertiban_node_t *keep)
 {
-    ngx_queue_t          *q, *used;
-    ngx_zertiban_node_t  *node;
+    ngx_zertiban_piece_t  *piece, **first;
 
-    used = &zone->sh->used;
-
-    for (q = ngx_queue_last(used);
-         q != ngx_queue_sentinel(used);
-         q = ngx_queue_prev(q))
+    if (ngx_zertiban_node_room(zone, keep, n, keep->value ? n : n + 1)
+        != NGX_OK)
     {
-        node = ngx_queue_data(q, ngx_zertiban_node_t, queue);
+        return NGX_ERROR;
+    }
 
-        if (node == keep
-            || node->pinned >= zone->configuration
-            || (node->lease
-                && ngx_zertiban_before(ngx_current_msec, node->deadline)))
-        {
+    first = last;
+
+    while (n) {
+
+        piece = ngx_zertiban_piece_alloc(zone);
+
+        if (piece) {
+            piece->next = NULL;
+            *last = piece;
+            last = &piece->next;
+            n--;
             continue;
         }
 
-        node->generation = 0;
+        /* what has no token is first, up to its reserve */
 
-        ngx_rbtree_delete(&zone->sh->rbtree, &node->sn.node);
-        ngx_queue_remove(&node->queue);
+        if (ngx_zertiban_node_evict_state(zone, keep) != NGX_OK
+            && ngx_zertiban_node_evict_token(zone, keep) != NGX_OK)
+        {
+            ngx_zertiban_node_cut(zone, first);
+            return NGX_ERROR;
+        }
+    }
 
-        ngx_zertiban_node_free_value(zone, node);
-        ngx_slab_free_locked(zone->shpool, node);
+    return NGX_OK;
+}
 
+
+/*
+ * Tokens go for one that needs "n" pieces and so will hold "nheld" more, unless
+ * the zone could not keep it even so: then it may have what is free.
+ */
+
+static ngx_int_t
+ngx_zertiban_node_room(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+    ngx_uint_t n, ngx_uint_t nheld)
+{
+    ngx_uint_t           max;
+    ngx_zertiban_shm_t  *sh;
+
+    sh = zone->sh;
+    max = sh->pieces - NGX_ZERTIBAN_RESERVE(sh);
+
+    if (sh->held + nheld <= max) {
         return NGX_OK;
     }
 
-    return NGX_ERROR;
+    if (!ngx_zertiban_node_evictable(zone, sh->held + nheld - max, node)) {
+        return (sh->taken + n <= sh->pieces) ? NGX_OK : NGX_ERROR;
+    }
+
+    while (sh->held + nheld > max) {
+        (void) ngx_zertiban_node_evict_token(zone, node);
+    }
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_zertiban_node_append(ngx_zertiban_piece_t **piece, u_char *p, ngx_str_t *s)
+{
+    size_t   n;
+    u_char  *data, *last, *end;
+
+    data = s->data;
+    last = s->data + s->len;
+
+    while (data < last) {
+
+        end = (*piece)->data + NGX_ZERTIBAN_PIECE_LEN;
+
+        if (p == end) {
+            *piece = (*piece)->next;
+            p = (*piece)->data;
+            continue;
+        }
+
+        n = ngx_min(last - data, end - p);
+
+        p = ngx_cpymem(p, data, n);
+        data += n;
+    }
+
+    return p;
+}
+
+
+void
+ngx_zertiban_node_copy(ngx_zertiban_node_t *node, u_char *p)
+{
+    size_t                 n, len;
+    ngx_zertiban_piece_t  *piece;
+
+    for (piece = node->value, len = node->len; len; piece = piece->next) {
+
+        n = ngx_min(len, NGX_ZERTIBAN_PIECE_LEN);
+
+        p = ngx_cpymem(p, piece->data, n);
+        len -= n;
+    }
+}
+
+
+void
+ngx_zertiban_node_clear(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node)
+{
+    if (node->value == NULL) {
+        return;
+    }
+
+    node->generation = 0;
+    ngx_memory_barrier();
+
+    zone->sh->held -= ngx_zertiban_node_pieces(node->len) + 1;
+
+    ngx_zertiban_node_cut(zone, &node->value);
+    node->len = 0;
+
+    ngx_zertiban_node_use(zone, node);
+
+    if (node->lease && !node->fetching) {
+        node->fetching = 1;
+        zone->sh->fetching++;
+    }
+}
+
+
+/* frees the end of a chain */
+
+static void
+ngx_zertiban_node_cut(ngx_zertiban_zone_t *zone, ngx_zertiban_piece_t **last)
+{
+    ngx_zertiban_piece_t  *piece, *next;
+
+    for (piece = *last; piece; piece = next) {
+        next = piece->next;
+        ngx_zertiban_piece_free(zone, piece);
+    }
+
+    *last = NULL;
+}
+
+
+void
+ngx_zertiban_node_lease(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+    ngx_msec_t deadline)
+{
+    ngx_zertiban_node_end(zone, node);
+
+    node->lease = ++zone->sh->lease;
+    node->owner = ngx_pid;
+    node->started = ngx_current_msec;
+    node->deadline = deadline;
+    node->wanted = 0;
+
+    if (!ngx_zertiban_node_valid(node)) {
+        node->fetching = 1;
+        zone->sh->fetching++;
+    }
+}
+
+
+void
+ngx_zertiban_node_end(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node)
+{
+    if (node->lease == 0) {
+        return;
+    }
+
+    if (node->fetching) {
+        node->fetching = 0;
+        zone->sh->fetching--;
+    }
+
+    node->lease = 0;
+    node->ended++;
 }
 
 
@@ -209,4 +410,201 @@ ngx_zertiban_node_leased(ngx_zertiban_node_t *node)
     return node->owner == ngx_pid
            || kill(node->owner, 0) == 0
            || ngx_errno != NGX_ESRCH;
+}
+
+
+/*
+ * A token is never evicted for a credential without one if there are many of
+ * these, all with an exchange in flight: these have the reserve.
+ */
+
+static ngx_int_t
+ngx_zertiban_node_evict_for_node(ngx_zertiban_zone_t *zone)
+{
+    ngx_zertiban_shm_t  *sh;
+
+    sh = zone->sh;
+
+    if (sh->held > sh->pieces - NGX_ZERTIBAN_RESERVE(sh)
+        && ngx_zertiban_node_evict_token(zone, NULL) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_zertiban_node_evict_state(zone, NULL) == NGX_OK) {
+        return NGX_OK;
+    }
+
+    if (sh->fetching >= NGX_ZERTIBAN_RESERVE(sh)) {
+        return NGX_ERROR;
+    }
+
+    return ngx_zertiban_node_evict_token(zone, NULL);
+}
+
+
+static ngx_int_t
+ngx_zertiban_node_evict_state(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *keep)
+{
+    ngx_queue_t          *q, *first, *states;
+    ngx_zertiban_node_t  *node;
+
+    states = &zone->sh->states;
+    first = ngx_queue_head(states);
+
+    while (!ngx_queue_empty(states)) {
+
+        q = ngx_queue_last(states);
+        node = ngx_zertiban_node_of(q);
+
+        if (node != keep
+            && node->pinned < zone->pins
+            && (node->lease == 0
+                || !ngx_zertiban_before(ngx_current_msec, node->deadline)))
+        {
+            ngx_zertiban_node_free(zone, node);
+            return NGX_OK;
+        }
+
+        if (q == first) {
+            break;
+        }
+
+        /* the next one who looks need not look at it again */
+
+        ngx_zertiban_node_use(zone, node);
+    }
+
+    return NGX_ERROR;
+}
+
+
+/* what follows from delays and exchanges in flight is kept */
+
+static ngx_int_t
+ngx_zertiban_node_evict_token(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *keep)
+{
+    ngx_queue_t          *q, *tokens;
+    ngx_zertiban_node_t  *node;
+
+    tokens = &zone->sh->tokens;
+
+    for (q = ngx_queue_last(tokens);
+         q != ngx_queue_sentinel(tokens);
+         q = ngx_queue_prev(q))
+    {
+        node = ngx_zertiban_node_of(q);
+
+        if (node == keep || node->pinned >= zone->pins) {
+            continue;
+        }
+
+        if (ngx_zertiban_node_valid(node)) {
+            ngx_zertiban_node_said(zone);
+        }
+
+        ngx_zertiban_node_clear(zone, node);
+
+        if (node->lease == 0
+            && !ngx_zertiban_node_delayed(node)
+            && !ngx_zertiban_node_spaced(node))
+        {
+            ngx_zertiban_node_free(zone, node);
+        }
+
+        return NGX_OK;
+    }
+
+    return NGX_ERROR;
+}
+
+
+/* whether the tokens that may go hold "n" pieces */
+
+static ngx_uint_t
+ngx_zertiban_node_evictable(ngx_zertiban_zone_t *zone, ngx_uint_t n,
+    ngx_zertiban_node_t *keep)
+{
+    ngx_uint_t            held;
+    ngx_queue_t          *q, *tokens;
+    ngx_zertiban_node_t  *node;
+
+    held = 0;
+    tokens = &zone->sh->tokens;
+
+    for (q = ngx_queue_last(tokens);
+         q != ngx_queue_sentinel(tokens) && held < n;
+         q = ngx_queue_prev(q))
+    {
+        node = ngx_zertiban_node_of(q);
+
+        if (node != keep && node->pinned < zone->pins) {
+            held += ngx_zertiban_node_pieces(node->len) + 1;
+        }
+    }
+
+    return held >= n;
+}
+
+
+/* a token is evicted that has not expired: by whoever releases the mutex */
+
+static void
+ngx_zertiban_node_said(ngx_zertiban_zone_t *zone)
+{
+    ngx_zertiban_shm_t  *sh;
+
+    sh = zone->sh;
+
+    sh->evicted++;
+
+    if (sh->said
+        && ngx_zertiban_before(ngx_current_msec, sh->said + NGX_ZERTIBAN_SAY))
+    {
+        return;
+    }
+
+    zone->evicted = sh->evicted;
+
+    sh->evicted = 0;
+    sh->said = ngx_current_msec;
+}
+
+
+static void
+ngx_zertiban_node_free(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node)
+{
+    ngx_zertiban_node_end(zone, node);
+
+    ngx_rbtree_delete(&zone->sh->rbtree, &node->sn.node);
+    ngx_queue_remove(&node->queue);
+
+    ngx_zertiban_piece_free(zone, node);
+}
+
+
+static void *
+ngx_zertiban_piece_alloc(ngx_zertiban_zone_t *zone)
+{
+    void  *p;
+
+    p = ngx_slab_alloc_locked(zone->shpool, NGX_ZERTIBAN_PIECE);
+
+    if (p) {
+        zone->sh->taken++;
+    }
+
+    return p;
+}
+
+
+static void
+ngx_zertiban_piece_free(ngx_zertiban_zone_t *zone, void *p)
+{
+    ngx_explicit_memzero(p, NGX_ZERTIBAN_PIECE);
+    ngx_slab_free_locked(zone->shpool, p);
+
+    zone->sh->taken--;
 }

@@ -16,13 +16,28 @@
 #include "ngx_zertiban_shm.h"
 
 
+#define NGX_ZERTIBAN_SPACING  1000      /* ms between exchanges, at least */
+
+
 /* of moments in the time of ngx_current_msec */
 
 #define ngx_zertiban_before(a, b)  ((ngx_msec_int_t) ((a) - (b)) < 0)
 
 
+/* a token is kept in a chain of these */
+
+typedef struct ngx_zertiban_piece_s  ngx_zertiban_piece_t;
+
+#define NGX_ZERTIBAN_PIECE_LEN  (NGX_ZERTIBAN_PIECE - sizeof(void *))
+
+struct ngx_zertiban_piece_s {
+    ngx_zertiban_piece_t       *next;
+    u_char                      data[NGX_ZERTIBAN_PIECE_LEN];
+};
+
+
 /*
- * What all workers know of a credential.
+ * What all workers know of a credential; in one piece.
  *
  * A generation is never given again and looks like nothing else in the zone,
  * so "generation" may be read without the lock, even if the node is gone: if
@@ -32,27 +47,29 @@
 
 typedef struct {
     ngx_str_node_t              sn;             /* of "key" */
-    ngx_queue_t                 queue;          /* by last use */
+    ngx_queue_t                 queue;          /* in "tokens" or "states" */
     u_char                      key[NGX_ZERTIBAN_KEY_LEN];
 
     ngx_atomic_t                generation;     /* 0: no token */
-    u_char                     *value;          /* "Bearer <token>" */
+    ngx_zertiban_piece_t       *value;          /* "Bearer <token>" */
     size_t                      len;
-    size_t                      size;
     ngx_msec_t                  obtained;
     ngx_msec_t                  usable;         /* until then */
     ngx_msec_t                  refresh;        /* from then on */
 
     ngx_uint_t                  lease;          /* 0: no exchange in flight */
     ngx_pid_t                   owner;
-    ngx_msec_t                  started;
+    ngx_zertiban_error_e        error;          /* of the last failure */
+    ngx_msec_t                  started;        /* 0: no spacing */
     ngx_msec_t                  deadline;
+    ngx_msec_t                  wanted;         /* by others than the owner:
+                                                   0, or when seen last */
     ngx_atomic_t                ended;          /* so many exchanges */
 
     ngx_uint_t                  failures;       /* consecutive */
-    ngx_zertiban_error_e        error;          /* of the last one */
     ngx_msec_t                  retry;          /* not before */
 
+    unsigned                    fetching:1;     /* leased without a token */
     ngx_uint_t                  pinned;         /* by this configuration */
 } ngx_zertiban_node_t;
 
@@ -78,18 +95,54 @@ void ngx_zertiban_node_use(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node);
 
 /*
- * Sees that node->value has room for "size" bytes.  The token that it holds
- * is lost only if the function has to, and succeeds to, find another place.
+ * Replaces the token of the node by the strings "scheme" and "token", with a
+ * new generation; the caller sets how long it lives.  The tokens unused for
+ * longest go for it, about as many bytes as it needs.
  *
- * Returns NGX_OK, or NGX_ERROR if the zone is full.
+ * Returns NGX_OK, or NGX_ERROR if the zone is full, and nothing was changed.
  */
 
-ngx_int_t ngx_zertiban_node_reserve(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_node_t *node, size_t size);
+ngx_int_t ngx_zertiban_node_set(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, ngx_str_t *scheme, ngx_str_t *token);
+
+/* copies node->len bytes of the token */
+
+void ngx_zertiban_node_copy(ngx_zertiban_node_t *node, u_char *p);
+
+/* wipes the token; the node stays */
+
+void ngx_zertiban_node_clear(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node);
+
+/*
+ * Begin and end an exchange: node->lease is a number that was never given
+ * before, or 0.
+ */
+
+void ngx_zertiban_node_lease(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, ngx_msec_t deadline);
+void ngx_zertiban_node_end(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node);
 
 /* whether the node's exchange is in flight, in a process that lives */
 
 ngx_uint_t ngx_zertiban_node_leased(ngx_zertiban_node_t *node);
+
+/* whether there is a token that may be used now */
+
+#define ngx_zertiban_node_valid(node)                                         \
+    ((node)->generation                                                       \
+     && ngx_zertiban_before(ngx_current_msec, (node)->usable))
+
+/* whether there may be no exchange yet, after a failure or another one */
+
+#define ngx_zertiban_node_delayed(node)                                       \
+    ((node)->failures && ngx_zertiban_before(ngx_current_msec, (node)->retry))
+
+#define ngx_zertiban_node_spaced(node)                                        \
+    ((node)->started                                                          \
+     && ngx_zertiban_before(ngx_current_msec,                                 \
+                            (node)->started + NGX_ZERTIBAN_SPACING))
 
 
 #endif /* _NGX_ZERTIBAN_NODE_H_INCLUDED_ */

@@ -28,6 +28,7 @@ ngx_zertiban_shm_add(ngx_conf_t *cf, ngx_str_t *name, size_t size, void *tag)
     }
 
     zone->name = *name;
+    zone->pins = 1;
 
     shm_name.data = ngx_pnalloc(cf->pool, name->len + 1 + NGX_INT_T_LEN);
     if (shm_name.data == NULL) {
@@ -86,15 +87,12 @@ ngx_zertiban_shm_init(ngx_shm_zone_t *shm_zone, void *data)
     sh->configuration = 1;
     sh->generation = 0;
     sh->lease = 0;
-
-#if (NGX_PTR_SIZE == 8)
+    sh->said = 0;
 
     /* unlike a pointer, a bitmap of the slab pool, a length, or text */
 
     sh->generation = ((ngx_atomic_uint_t) 1 << 63)
                      | ((ngx_atomic_uint_t) ngx_random() << 32);
-
-#endif
 
     zone->configuration = 1;
 
@@ -108,13 +106,19 @@ static ngx_int_t
 ngx_zertiban_shm_format(ngx_zertiban_zone_t *zone)
 {
     size_t               len;
-    u_char              *log_ctx;
+    ngx_uint_t           n;
     ngx_slab_pool_t     *shpool;
     ngx_zertiban_shm_t  *sh;
 
     shpool = zone->shpool;
 
-    sh = ngx_slab_alloc_locked(shpool, sizeof(ngx_zertiban_shm_t));
+    len = sizeof(" in zertiban zone \"\"") + zone->name.len;
+
+    /* its size keeps it out of the pages of pieces */
+
+    sh = ngx_slab_alloc_locked(shpool,
+                               ngx_max(sizeof(ngx_zertiban_shm_t) + len,
+                                       2 * NGX_ZERTIBAN_PIECE));
     if (sh == NULL) {
         return NGX_ERROR;
     }
@@ -123,19 +127,27 @@ ngx_zertiban_shm_format(ngx_zertiban_zone_t *zone)
     shpool->data = sh;
 
     ngx_rbtree_init(&sh->rbtree, &sh->sentinel, ngx_str_rbtree_insert_value);
-    ngx_queue_init(&sh->used);
+    ngx_queue_init(&sh->tokens);
+    ngx_queue_init(&sh->states);
 
-    len = sizeof(" in zertiban zone \"\"") + zone->name.len;
+    shpool->log_ctx = (u_char *) sh + sizeof(ngx_zertiban_shm_t);
+    shpool->log_nomem = 0;
 
-    log_ctx = ngx_slab_alloc_locked(shpool, len);
-    if (log_ctx == NULL) {
-        return NGX_ERROR;
+    ngx_sprintf(shpool->log_ctx, " in zertiban zone \"%V\"%Z", &zone->name);
+
+    /* a slab of many small pieces keeps its bitmap in the first of them */
+
+    n = ngx_pagesize / NGX_ZERTIBAN_PIECE;
+
+    if (n > 8 * sizeof(uintptr_t)) {
+        n--;
     }
 
-    ngx_sprintf(log_ctx, " in zertiban zone \"%V\"%Z", &zone->name);
-
-    shpool->log_ctx = log_ctx;
-    shpool->log_nomem = 0;
+    sh->pieces = shpool->pfree * n;
+    sh->taken = 0;
+    sh->held = 0;
+    sh->fetching = 0;
+    sh->evicted = 0;
 
     return NGX_OK;
 }
@@ -171,6 +183,14 @@ ngx_zertiban_shm_unlock(ngx_zertiban_zone_t *zone)
         ngx_log_error(NGX_LOG_CRIT, ngx_cycle->log, 0,
                       "zertiban zone \"%V\" was left locked by a process that "
                       "died, its tokens are dropped", &zone->name);
+    }
+
+    if (zone->evicted) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "zertiban zone \"%V\" is full, evicted %ui tokens that "
+                      "had not expired: make \"zertiban_zone\" larger",
+                      &zone->name, zone->evicted);
+        zone->evicted = 0;
     }
 }
 

@@ -19,11 +19,21 @@
  */
 
 #ifndef NGX_ZERTIBAN_ZONE_LAYOUT
-#define NGX_ZERTIBAN_ZONE_LAYOUT  3
+#define NGX_ZERTIBAN_ZONE_LAYOUT  4
+#endif
+
+/* all other memory of the zone is allocated in pieces of this size, bytes */
+
+#define NGX_ZERTIBAN_PIECE        256
+
+/* moments and lifetimes in ms would wrap: a dead token would look alive */
+
+#if (NGX_PTR_SIZE < 8)
+#error ngx_zertiban_module needs a 64-bit machine, this one has 32 bits
 #endif
 
 
-/* the zone's first piece of memory; survives that the zone is emptied */
+/* the zone's first allocation; the counters survive that the zone is emptied */
 
 typedef struct {
     ngx_atomic_t                changing;       /* the mutex is held */
@@ -34,7 +44,17 @@ typedef struct {
 
     ngx_rbtree_t                rbtree;
     ngx_rbtree_node_t           sentinel;
-    ngx_queue_t                 used;           /* the last used one first */
+    ngx_queue_t                 tokens;         /* nodes that have one, the
+                                                   last used one first */
+    ngx_queue_t                 states;         /* nodes without, as well */
+
+    ngx_uint_t                  pieces;         /* of the zone */
+    ngx_uint_t                  taken;          /* so many are */
+    ngx_uint_t                  held;           /* by nodes with a token */
+    ngx_uint_t                  fetching;       /* leases without a token */
+
+    ngx_uint_t                  evicted;        /* tokens, not said yet */
+    ngx_msec_t                  said;           /* in the log, 0: never */
 } ngx_zertiban_shm_t;
 
 
@@ -45,6 +65,10 @@ typedef struct {
     ngx_slab_pool_t            *shpool;
     ngx_str_t                   name;
     ngx_uint_t                  configuration;
+    ngx_uint_t                  pins;           /* what is pinned by this
+                                                   configuration, or a later
+                                                   one, is not evicted here */
+    ngx_uint_t                  evicted;        /* to be said */
     unsigned                    emptied:1;
 } ngx_zertiban_zone_t;
 
@@ -61,7 +85,7 @@ ngx_shm_zone_t *ngx_zertiban_shm_add(ngx_conf_t *cf, ngx_str_t *name,
 /*
  * Take and release the slab pool's mutex.  If a process has died with it, the
  * memory may be torn, so the zone is emptied: every credential's token has to
- * be obtained again.
+ * be obtained again.  What has happened under the mutex is logged behind it.
  */
 
 void ngx_zertiban_shm_lock(ngx_zertiban_zone_t *zone);

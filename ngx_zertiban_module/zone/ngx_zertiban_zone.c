@@ -9,56 +9,58 @@
 #include "ngx_zertiban_zone.h"
 
 
-#define NGX_ZERTIBAN_SCHEME     "Bearer "
-
 #define NGX_ZERTIBAN_MARGIN     2000    /* ms before expiry, not used */
-#define NGX_ZERTIBAN_SPACING    1000    /* ms between exchanges, at least */
 #define NGX_ZERTIBAN_YOUNG      10000   /* ms, a token is not dropped */
 #define NGX_ZERTIBAN_SLACK      500     /* ms after which a lease is void */
 #define NGX_ZERTIBAN_LOOK       1000    /* ms, while others are at it */
 #define NGX_ZERTIBAN_LOOK_FULL  10000   /* ms, while there is no room */
+#define NGX_ZERTIBAN_WANTED     500     /* ms, those who wait look more often */
 
 
 static ngx_int_t ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_node_t *node, ngx_msec_t timeout, ngx_zertiban_copy_t *copy,
+    ngx_zertiban_node_t *node, ngx_zertiban_ask_t *ask,
+    ngx_zertiban_look_t *look);
+static ngx_int_t ngx_zertiban_zone_look_valid(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, ngx_zertiban_ask_t *ask,
     ngx_zertiban_look_t *look);
 static void ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_node_t *node, ngx_msec_t timeout, ngx_zertiban_look_t *look);
-static ngx_int_t ngx_zertiban_zone_copy(ngx_zertiban_node_t *node,
-    ngx_zertiban_copy_t *copy);
-static ngx_uint_t ngx_zertiban_zone_valid(ngx_zertiban_node_t *node);
-static void ngx_zertiban_zone_end(ngx_zertiban_node_t *node);
+    ngx_zertiban_node_t *node, ngx_zertiban_ask_t *ask,
+    ngx_zertiban_look_t *look);
+static void ngx_zertiban_zone_want(ngx_zertiban_node_t *node);
 static ngx_uint_t ngx_zertiban_zone_young(ngx_zertiban_node_t *node);
 static void ngx_zertiban_zone_set_life(ngx_zertiban_node_t *node,
     ngx_zertiban_life_t *life);
-static ngx_msec_t ngx_zertiban_zone_usable(ngx_zertiban_life_t *life);
 static ngx_msec_t ngx_zertiban_zone_delay(ngx_zertiban_error_e error,
     ngx_uint_t failures, time_t retry_after);
 static ngx_msec_t ngx_zertiban_zone_spread(ngx_msec_t msec);
 
 
+static ngx_str_t  ngx_zertiban_scheme = ngx_string(NGX_ZERTIBAN_SCHEME);
+
+
 ngx_int_t
 ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
-    ngx_zertiban_node_t **nodep, ngx_uint_t pinned, ngx_msec_t timeout,
-    ngx_zertiban_copy_t *copy, ngx_zertiban_look_t *look)
+    ngx_zertiban_ask_t *ask, ngx_zertiban_look_t *look)
 {
     ngx_int_t             rc;
     ngx_zertiban_node_t  *node;
 
     look->lease = 0;
+    look->next = ngx_current_msec + NGX_ZERTIBAN_LOOK;
 
     ngx_zertiban_shm_lock(zone);
 
     node = ngx_zertiban_node_get(zone, key);
 
     if (node) {
-        *nodep = node;
+        look->node = node;
+        look->ended = node->ended;
 
-        if (pinned && node->pinned < zone->configuration) {
+        if (ask->pinned && node->pinned < zone->configuration) {
             node->pinned = zone->configuration;
         }
 
-        rc = ngx_zertiban_zone_look(zone, node, timeout, copy, look);
+        rc = ngx_zertiban_zone_look(zone, node, ask, look);
 
     } else {
         rc = NGX_ERROR;
@@ -76,123 +78,115 @@ ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
 
 static ngx_int_t
 ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
-    ngx_msec_t timeout, ngx_zertiban_copy_t *copy, ngx_zertiban_look_t *look)
+    ngx_zertiban_ask_t *ask, ngx_zertiban_look_t *look)
 {
-    ngx_uint_t  delayed;
-
-    delayed = (node->failures
-               && ngx_zertiban_before(ngx_current_msec, node->retry));
-
-    look->ended = node->ended;
-    look->next = ngx_current_msec + NGX_ZERTIBAN_LOOK;
-
-    if (ngx_zertiban_zone_valid(node)) {
-
-        if (ngx_zertiban_zone_copy(node, copy) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        if (ngx_zertiban_before(ngx_current_msec, node->refresh)) {
-            look->next = node->refresh;
-
-        } else if (delayed) {
-            look->next = node->retry;
-
-        } else if (!ngx_exiting) {
-            ngx_zertiban_zone_lease(zone, node, timeout, look);
-        }
-
-        return NGX_OK;
+    if (ngx_zertiban_node_valid(node)) {
+        return ngx_zertiban_zone_look_valid(zone, node, ask, look);
     }
 
-    if (delayed && !ngx_zertiban_node_leased(node)) {
+    if (ngx_zertiban_node_leased(node)) {
+
+        if (ask->waits) {
+            ngx_zertiban_zone_want(node);
+        }
+
+        if (ngx_zertiban_before(node->deadline, look->next)) {
+            look->next = node->deadline;
+        }
+
+        return NGX_AGAIN;
+    }
+
+    if (ngx_zertiban_node_delayed(node)) {
         look->error = node->error;
         look->delay = node->retry - ngx_current_msec;
         look->next = node->retry;
         return NGX_DECLINED;
     }
 
-    ngx_zertiban_zone_lease(zone, node, timeout, look);
+    if (!ask->fetch) {
+        return NGX_BUSY;
+    }
+
+    ngx_zertiban_zone_lease(zone, node, ask, look);
 
     return NGX_AGAIN;
 }
 
 
-static void
-ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
-    ngx_msec_t timeout, ngx_zertiban_look_t *look)
-{
-    if (ngx_zertiban_node_leased(node)) {
-
-        if (ngx_zertiban_before(node->deadline, look->next)) {
-            look->next = node->deadline;
-        }
-
-        return;
-    }
-
-    /* a lease that is left over is of a process that died: no need to wait */
-
-    if (node->lease == 0 && node->started
-        && ngx_zertiban_before(ngx_current_msec,
-                               node->started + NGX_ZERTIBAN_SPACING))
-    {
-        look->next = node->started + NGX_ZERTIBAN_SPACING;
-        return;
-    }
-
-    node->lease = ++zone->sh->lease;
-    node->owner = ngx_pid;
-    node->started = ngx_current_msec;
-    node->deadline = ngx_current_msec + timeout + NGX_ZERTIBAN_SLACK;
-
-    look->lease = node->lease;
-}
-
-
-/* an allocation under the lock: once a worker for a credential */
-
 static ngx_int_t
-ngx_zertiban_zone_copy(ngx_zertiban_node_t *node, ngx_zertiban_copy_t *copy)
+ngx_zertiban_zone_look_valid(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, ngx_zertiban_ask_t *ask,
+    ngx_zertiban_look_t *look)
 {
-    u_char  *p;
+    look->len = node->len;
+    look->generation = node->generation;
+    look->usable = node->usable;
 
-    if (copy->size < node->len) {
+    if (ask->copy) {
 
-        p = ngx_alloc(node->size, ngx_cycle->log);
-        if (p == NULL) {
-            return NGX_ERROR;
+        if (ask->size < node->len) {
+            return NGX_OK;
         }
 
-        ngx_zertiban_copy_free(copy);
-
-        copy->value.data = p;
-        copy->size = node->size;
+        ngx_zertiban_node_copy(node, ask->value);
     }
 
-    ngx_memcpy(copy->value.data, node->value, node->len);
+    if (ngx_zertiban_before(ngx_current_msec, node->refresh)) {
+        look->next = node->refresh;
 
-    copy->value.len = node->len;
-    copy->generation = node->generation;
-    copy->usable = node->usable;
+    } else if (ngx_zertiban_node_delayed(node)) {
+        look->next = node->retry;
+
+    } else if (ask->refresh && !ngx_zertiban_node_leased(node)) {
+        ngx_zertiban_zone_lease(zone, node, ask, look);
+    }
 
     return NGX_OK;
 }
 
 
-static ngx_uint_t
-ngx_zertiban_zone_valid(ngx_zertiban_node_t *node)
+/* a lease that is left over is of a process that died: no need to wait */
+
+static void
+ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+    ngx_zertiban_ask_t *ask, ngx_zertiban_look_t *look)
 {
-    return node->generation
-           && ngx_zertiban_before(ngx_current_msec, node->usable);
+    if (node->lease == 0 && ngx_zertiban_node_spaced(node)) {
+        look->next = node->started + NGX_ZERTIBAN_SPACING;
+        return;
+    }
+
+    ngx_zertiban_node_lease(zone, node, ngx_current_msec + ask->timeout
+                                        + NGX_ZERTIBAN_SLACK);
+
+    look->lease = node->lease;
 }
 
 
-ngx_uint_t
-ngx_zertiban_zone_alive(ngx_zertiban_life_t *life)
+static void
+ngx_zertiban_zone_want(ngx_zertiban_node_t *node)
 {
-    return ngx_zertiban_before(ngx_current_msec,
-                               ngx_zertiban_zone_usable(life));
+    if (node->owner != ngx_pid) {
+        node->wanted = ngx_current_msec;
+    }
+}
+
+
+void
+ngx_zertiban_zone_pin(ngx_zertiban_zone_t *zone, u_char *key)
+{
+    ngx_zertiban_node_t  *node;
+
+    ngx_zertiban_shm_lock(zone);
+
+    node = ngx_zertiban_node_get(zone, key);
+
+    if (node && node->pinned < zone->configuration) {
+        node->pinned = zone->configuration;
+    }
+
+    ngx_zertiban_shm_unlock(zone);
 }
 
 
@@ -201,12 +195,9 @@ ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_uint_t lease, ngx_str_t *token, ngx_zertiban_life_t *life,
     ngx_zertiban_outcome_t *outcome)
 {
-    u_char               *p;
-    size_t                len;
     ngx_int_t             rc;
     ngx_zertiban_node_t  *node;
 
-    len = sizeof(NGX_ZERTIBAN_SCHEME) - 1 + token->len;
     rc = NGX_DECLINED;
 
     ngx_zertiban_shm_lock(zone);
@@ -214,42 +205,21 @@ ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, u_char *key,
     node = ngx_zertiban_node_find(zone, key);
 
     if (node && node->lease == lease) {
-        rc = ngx_zertiban_node_reserve(zone, node, len);
+        rc = ngx_zertiban_node_set(zone, node, &ngx_zertiban_scheme, token);
     }
 
     if (rc == NGX_OK) {
-
-        /*
-         * without a generation there is no token: a process that is killed
-         * here leaves none, rather than a half of one
-         */
-
-        node->generation = 0;
-        ngx_memory_barrier();
-
-        p = ngx_cpymem(node->value, NGX_ZERTIBAN_SCHEME,
-                       sizeof(NGX_ZERTIBAN_SCHEME) - 1);
-        ngx_memcpy(p, token->data, token->len);
-
-        node->len = len;
-
         node->obtained = ngx_current_msec;
 
         ngx_zertiban_zone_set_life(node, life);
 
+        outcome->generation = node->generation;
         outcome->failures = node->failures;
 
         node->failures = 0;
         node->error = NGX_ZERTIBAN_OK;
 
-        ngx_memory_barrier();
-        node->generation = ++zone->sh->generation;
-
-        ngx_zertiban_zone_end(node);
-
-        /* those who have waited for it will come now */
-
-        ngx_zertiban_node_use(zone, node);
+        ngx_zertiban_node_end(zone, node);
     }
 
     ngx_zertiban_shm_unlock(zone);
@@ -282,7 +252,7 @@ ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, u_char *key,
 
         node->retry = ngx_current_msec + outcome->delay;
 
-        ngx_zertiban_zone_end(node);
+        ngx_zertiban_node_end(zone, node);
 
         rc = NGX_OK;
     }
@@ -295,7 +265,7 @@ ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, u_char *key,
 
 void
 ngx_zertiban_zone_release(ngx_zertiban_zone_t *zone, u_char *key,
-    ngx_uint_t lease)
+    ngx_uint_t lease, ngx_uint_t sent)
 {
     ngx_zertiban_node_t  *node;
 
@@ -304,19 +274,15 @@ ngx_zertiban_zone_release(ngx_zertiban_zone_t *zone, u_char *key,
     node = ngx_zertiban_node_find(zone, key);
 
     if (node && node->lease == lease) {
-        node->started = 0;
-        ngx_zertiban_zone_end(node);
+
+        if (!sent) {
+            node->started = 0;
+        }
+
+        ngx_zertiban_node_end(zone, node);
     }
 
     ngx_zertiban_shm_unlock(zone);
-}
-
-
-static void
-ngx_zertiban_zone_end(ngx_zertiban_node_t *node)
-{
-    node->lease = 0;
-    node->ended++;
 }
 
 
@@ -339,8 +305,7 @@ ngx_zertiban_zone_drop(ngx_zertiban_zone_t *zone, u_char *key,
             rc = NGX_DECLINED;
 
         } else {
-            node->generation = 0;
-            ngx_explicit_memzero(node->value, node->len);
+            ngx_zertiban_node_clear(zone, node);
         }
     }
 
@@ -392,8 +357,12 @@ ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key)
     node = ngx_zertiban_node_find(zone, key);
 
     pending = (node
-               && !ngx_zertiban_zone_valid(node)
+               && !ngx_zertiban_node_valid(node)
                && ngx_zertiban_node_leased(node));
+
+    if (pending) {
+        ngx_zertiban_zone_want(node);
+    }
 
     ngx_zertiban_shm_unlock(zone);
 
@@ -401,13 +370,26 @@ ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key)
 }
 
 
-void
-ngx_zertiban_copy_free(ngx_zertiban_copy_t *copy)
+ngx_uint_t
+ngx_zertiban_zone_wanted(ngx_zertiban_zone_t *zone, u_char *key)
 {
-    if (copy->value.data) {
-        ngx_explicit_memzero(copy->value.data, copy->size);
-        ngx_free(copy->value.data);
-    }
+    ngx_uint_t            wanted;
+    ngx_zertiban_node_t  *node;
+
+    ngx_zertiban_shm_lock(zone);
+
+    node = ngx_zertiban_node_find(zone, key);
+
+    wanted = (node
+              && (node->pinned >= zone->pins
+                  || (node->wanted
+                      && ngx_zertiban_before(ngx_current_msec,
+                                             node->wanted
+                                             + NGX_ZERTIBAN_WANTED))));
+
+    ngx_zertiban_shm_unlock(zone);
+
+    return wanted;
 }
 
 
@@ -433,7 +415,7 @@ ngx_zertiban_zone_set_life(ngx_zertiban_node_t *node,
 }
 
 
-static ngx_msec_t
+ngx_msec_t
 ngx_zertiban_zone_usable(ngx_zertiban_life_t *life)
 {
     return life->sent + life->lifetime

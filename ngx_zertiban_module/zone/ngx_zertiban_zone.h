@@ -11,22 +11,39 @@
 #include "ngx_zertiban_node.h"
 
 
-/* a worker's copy of a token */
+/* of RFC 6750, section 2.1 */
+
+#define NGX_ZERTIBAN_SCHEME      "Bearer "
+#define NGX_ZERTIBAN_SCHEME_LEN  (sizeof(NGX_ZERTIBAN_SCHEME) - 1)
+
+
+/* who looks, and what may follow from it */
 
 typedef struct {
-    ngx_str_t                   value;          /* "Bearer <token>" */
-    size_t                      size;           /* ngx_alloc()ed for it */
-    ngx_atomic_uint_t           generation;     /* 0: there is none */
-    ngx_msec_t                  usable;         /* until then */
-} ngx_zertiban_copy_t;
+    ngx_msec_t                  timeout;        /* ms, of an exchange */
+    u_char                     *value;          /* "size" bytes for a copy, */
+    size_t                      size;           /* or 0 */
+    unsigned                    pinned:1;       /* by this configuration */
+    unsigned                    copy:1;         /* the token is needed */
+    unsigned                    waits:1;        /* a request does, or would */
+    unsigned                    refresh:1;      /* the caller would run an
+                                                   exchange if it is due, */
+    unsigned                    fetch:1;        /* or if there is no token */
+} ngx_zertiban_ask_t;
 
 
 /* what a worker was told about a credential when it looked last */
 
 typedef struct {
+    ngx_zertiban_node_t        *node;
     ngx_uint_t                  lease;          /* the caller's, or 0 */
     ngx_msec_t                  next;           /* when to look again */
     ngx_atomic_uint_t           ended;          /* of the node */
+
+    size_t                      len;            /* of the token, bytes */
+    ngx_atomic_uint_t           generation;
+    ngx_msec_t                  usable;         /* until then */
+
     ngx_zertiban_error_e        error;
     ngx_msec_t                  delay;          /* ms to the next attempt */
 } ngx_zertiban_look_t;
@@ -44,30 +61,37 @@ typedef struct {
 /*
  * All that follows takes the slab pool's mutex itself and never keeps it.
  *
- * Looks the credential "key" up, makes it if it is new, and copies its token
- * to "copy".  "*nodep" is set, for what may be read of it.  "pinned" keeps
- * the credential in the zone as long as this configuration is in use.
+ * Looks the credential "key" up, makes it if it is new, and copies "Bearer
+ * <token>" to ask->value, if that is wanted.  look->node is set for what may be
+ * read of it.
  *
- * Whoever finds that an exchange is due is given the lease for it: with
- * look->lease set, the caller must run one within "timeout" ms and then call
- * one of
- * ngx_zertiban_zone_publish(), _fail() and _release().  A worker that is
- * shutting down is given none while the token is valid.
+ * Whoever finds that an exchange is due, and would run it, is given the lease
+ * for it: with look->lease set, the caller must run one within ask->timeout and
+ * then call one of ngx_zertiban_zone_publish(), _fail() and _release().
  *
  * Returns
- *     NGX_OK        the token is valid
- *     NGX_AGAIN     none yet, an exchange is in flight or the caller's to run
+ *     NGX_OK        the token is valid; if it is wanted and look->len is more
+ *                   than ask->size, nothing else was done
+ *     NGX_AGAIN     none yet, an exchange is in flight or the caller's to run,
+ *                   or it is too early for one
  *     NGX_DECLINED  none, and no attempt before look->delay; see look->error
- *     NGX_ERROR     the zone is full, or there is no memory for the copy
+ *     NGX_BUSY      none, and the caller would not run the exchange
+ *     NGX_ERROR     the zone is full
  */
 
 ngx_int_t ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
-    ngx_zertiban_node_t **nodep, ngx_uint_t pinned, ngx_msec_t timeout,
-    ngx_zertiban_copy_t *copy, ngx_zertiban_look_t *look);
+    ngx_zertiban_ask_t *ask, ngx_zertiban_look_t *look);
 
-/* whether a token of such a life can be used now */
+/*
+ * Keeps the credential in the zone, if there is room, as long as this
+ * configuration is in use.
+ */
 
-ngx_uint_t ngx_zertiban_zone_alive(ngx_zertiban_life_t *life);
+void ngx_zertiban_zone_pin(ngx_zertiban_zone_t *zone, u_char *key);
+
+/* when a token of such a life is used for the last time */
+
+ngx_msec_t ngx_zertiban_zone_usable(ngx_zertiban_life_t *life);
 
 /*
  * End the exchange of "lease" with a token, copied into the zone, or with a
@@ -81,6 +105,7 @@ ngx_uint_t ngx_zertiban_zone_alive(ngx_zertiban_life_t *life);
  */
 
 typedef struct {
+    ngx_atomic_uint_t           generation;     /* of the token */
     ngx_uint_t                  failures;
     ngx_msec_t                  delay;
 } ngx_zertiban_outcome_t;
@@ -93,12 +118,13 @@ ngx_int_t ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_zertiban_outcome_t *outcome);
 
 /*
- * Ends the exchange of "lease", if it is still there, without an outcome:
- * whoever looks next may begin another one at once.
+ * Ends the exchange of "lease", if it is still there, without an outcome.
+ * Whoever looks next may begin another one: at once, or, if "sent", when that
+ * is due after one that was sent.
  */
 
 void ngx_zertiban_zone_release(ngx_zertiban_zone_t *zone, u_char *key,
-    ngx_uint_t lease);
+    ngx_uint_t lease, ngx_uint_t sent);
 
 /*
  * Drops the token of "generation" if it is the current one.  Returns NGX_OK, or
@@ -123,9 +149,12 @@ void ngx_zertiban_zone_doubt(ngx_zertiban_zone_t *zone, u_char *key,
 
 ngx_uint_t ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key);
 
-/* wipes and frees the copy of the token; takes no mutex */
+/*
+ * Returns 1 if others than this worker want the outcome of its exchange: they
+ * wait for it, or their configuration names the credential.
+ */
 
-void ngx_zertiban_copy_free(ngx_zertiban_copy_t *copy);
+ngx_uint_t ngx_zertiban_zone_wanted(ngx_zertiban_zone_t *zone, u_char *key);
 
 
 #endif /* _NGX_ZERTIBAN_ZONE_H_INCLUDED_ */

@@ -12,7 +12,7 @@ use File::Basename qw(dirname);
 use File::Temp;
 use POSIX qw(SIGKILL SIGSTOP);
 
-my %where = (publish => 1, copy => 2, evict => 3);
+my %where = (publish => 1, look => 2, evict => 3);
 my %signals = (KILL => SIGKILL, STOP => SIGSTOP);
 
 my $library;    # for all shims of a test
@@ -84,8 +84,9 @@ sub set_clock {
 
 # The next process that does something with a token that begins with a text
 # is sent a signal, KILL or STOP, in the middle of it: it writes the token into
-# the zone ("publish"), or copies it from there ("copy"), or wipes it to free
-# its memory ("evict"). That is for one process only; hit() tells which.
+# the zone ("publish"), or wipes it to free its memory ("evict"). Or it is the
+# next that looks whether another process lives ("look"). That is for one
+# process only; hit() tells which.
 
 sub strike {
     my ($self, $signal, $where, $text) = @_;

@@ -1,8 +1,8 @@
 
 /*
  * To be preloaded into nginx: its wall clock can be set off, epoll can be made
- * to fail, and a process can be killed or stopped in the middle of a copy or a
- * wipe, and so with the mutex of a zone.  What is to be done is in a file that
+ * to fail, and a process can be killed or stopped in the middle of a copy, a
+ * look or a wipe, and so with the mutex of a zone.  What is to be done is in a file that
  * all processes map and the test writes; see Shim.pm.
  */
 
@@ -25,8 +25,8 @@
 enum {
     NOWHERE = 0,
     PUBLISH,                    /* <text> is copied behind "Bearer " */
-    COPY,                       /* "Bearer <text>" is copied */
-    EVICT                       /* "Bearer <text>" is wiped */
+    LOOK,                       /* whether another process lives */
+    EVICT                       /* a piece with "Bearer <text>" is wiped */
 };
 
 
@@ -122,7 +122,7 @@ strike(uint32_t where)
 
     control->pid = getpid();
 
-    kill(getpid(), signal);
+    syscall(SYS_kill, getpid(), signal);
 }
 
 
@@ -138,10 +138,9 @@ memcpy(void *dst, const void *src, size_t n)
     half = NULL;
     where = control ? control->where : NOWHERE;
 
-    if ((where == PUBLISH
-         && begins(s, n, control->text, control->len)
-         && begins(d - SCHEME_LEN, SCHEME_LEN, scheme, SCHEME_LEN))
-        || (where == COPY && begins_with_token(s, n)))
+    if (where == PUBLISH
+        && begins(s, n, control->text, control->len)
+        && begins(d - SCHEME_LEN, SCHEME_LEN, scheme, SCHEME_LEN))
     {
         half = d + n / 2;
     }
@@ -166,7 +165,11 @@ memset(void *dst, int c, size_t n)
     d = dst;
     half = NULL;
 
-    if (control && control->where == EVICT && begins_with_token(d, n)) {
+    /* a piece begins with a pointer to the next one */
+
+    if (control && control->where == EVICT && n > sizeof(void *)
+        && begins_with_token(d + sizeof(void *), n - sizeof(void *)))
+    {
         half = d + n / 2;
     }
 
@@ -179,6 +182,17 @@ memset(void *dst, int c, size_t n)
     }
 
     return dst;
+}
+
+
+int
+kill(pid_t pid, int sig)
+{
+    if (control && control->where == LOOK && sig == 0) {
+        strike(LOOK);
+    }
+
+    return syscall(SYS_kill, pid, sig);
 }
 
 

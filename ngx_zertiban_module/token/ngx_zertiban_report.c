@@ -1,0 +1,205 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * What the log says of the tokens.
+ */
+
+
+#include "ngx_zertiban_report.h"
+
+
+#define NGX_ZERTIBAN_SAY  10000   /* ms, between lines about many */
+
+
+static ngx_uint_t ngx_zertiban_report_level(
+    ngx_zertiban_credential_t *credential, ngx_zertiban_verdict_t *verdict,
+    ngx_uint_t failures);
+static ngx_uint_t ngx_zertiban_report_due(ngx_zertiban_said_t *said);
+static void ngx_zertiban_report_more(ngx_zertiban_credentials_t *credentials);
+static void ngx_zertiban_report_more_handler(ngx_event_t *ev);
+
+
+#define ngx_zertiban_report_zone(c)                                           \
+    (&ngx_zertiban_credential_zone(c)->name)
+
+
+void
+ngx_zertiban_report_failure(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_verdict_t *verdict, ngx_zertiban_outcome_t *outcome)
+{
+    u_char      *p, *last;
+    ngx_uint_t   level;
+    u_char       answer[NGX_ZERTIBAN_REASON_MAX + 64];
+
+    p = answer;
+    last = answer + sizeof(answer);
+
+    if (verdict->status) {
+        p = ngx_slprintf(p, last, ", status %ui", verdict->status);
+    }
+
+    if (verdict->code.len) {
+        p = ngx_slprintf(p, last, ", error \"%V\"", &verdict->code);
+    }
+
+    level = ngx_zertiban_report_level(credential, verdict, outcome->failures);
+
+    ngx_log_error(level, ngx_cycle->log, 0,
+                  "no new token for client \"%V\" from \"%V\": %V%*s, "
+                  "attempt %ui, next in %M ms, zertiban zone \"%V\"",
+                  &credential->identity.id, &credential->identity.grant->url,
+                  &verdict->reason, (size_t) (p - answer), answer,
+                  outcome->failures, outcome->delay,
+                  ngx_zertiban_report_zone(credential));
+}
+
+
+static ngx_uint_t
+ngx_zertiban_report_level(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_verdict_t *verdict, ngx_uint_t failures)
+{
+    ngx_zertiban_credentials_t  *credentials;
+
+    if (failures > 1) {
+        return NGX_LOG_INFO;
+    }
+
+    credentials = ngx_zertiban_credential_set(credential);
+
+    if (verdict->error == NGX_ZERTIBAN_ZONE_FULL) {
+        return ngx_zertiban_report_due(&credentials->full) ? NGX_LOG_ERR
+                                                           : NGX_LOG_INFO;
+    }
+
+    /* of those that have never had a token anybody may make any number */
+
+    if (credential->pinned || credential->generation
+        || ngx_zertiban_report_due(&credentials->failed))
+    {
+        return NGX_LOG_ERR;
+    }
+
+    ngx_zertiban_report_more(credentials);
+
+    return NGX_LOG_INFO;
+}
+
+
+static ngx_uint_t
+ngx_zertiban_report_due(ngx_zertiban_said_t *said)
+{
+    if (said->next && ngx_zertiban_before(ngx_current_msec, said->next)) {
+        said->n++;
+        return 0;
+    }
+
+    said->next = ngx_current_msec + NGX_ZERTIBAN_SAY;
+
+    return 1;
+}
+
+
+/* has those counted that were not named */
+
+static void
+ngx_zertiban_report_more(ngx_zertiban_credentials_t *credentials)
+{
+    ngx_event_t  *ev;
+
+    ev = &credentials->failed_more;
+
+    if (ev->timer_set) {
+        return;
+    }
+
+    ev->handler = ngx_zertiban_report_more_handler;
+    ev->data = credentials;
+    ev->log = ngx_cycle->log;
+    ev->cancelable = 1;
+
+    ngx_add_timer(ev, credentials->failed.next - ngx_current_msec);
+}
+
+
+static void
+ngx_zertiban_report_more_handler(ngx_event_t *ev)
+{
+    ngx_zertiban_said_t         *said;
+    ngx_zertiban_credentials_t  *credentials;
+
+    credentials = ev->data;
+    said = &credentials->failed;
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "no token for %ui more new credentials, which are named at "
+                  "the level \"info\", zertiban zone \"%V\"",
+                  said->n,
+                  &((ngx_zertiban_zone_t *) credentials->shm_zone->data)->name);
+
+    said->n = 0;
+    said->next = ngx_current_msec + NGX_ZERTIBAN_SAY;
+}
+
+
+void
+ngx_zertiban_report_again(ngx_zertiban_credential_t *credential,
+    ngx_uint_t failures)
+{
+    ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                  "token for client \"%V\" from \"%V\" obtained after "
+                  "%ui failed attempts",
+                  &credential->identity.id, &credential->identity.grant->url,
+                  failures);
+}
+
+
+void
+ngx_zertiban_report_full(ngx_zertiban_credential_t *credential)
+{
+    ngx_uint_t  level;
+
+    level = ngx_zertiban_report_due(
+                              &ngx_zertiban_credential_set(credential)->full)
+            ? NGX_LOG_ERR : NGX_LOG_INFO;
+
+    ngx_log_error(level, ngx_cycle->log, 0,
+                  "no room for client \"%V\" of \"%V\", make "
+                  "\"zertiban_zone\" larger, zertiban zone \"%V\"",
+                  &credential->identity.id, &credential->identity.grant->url,
+                  ngx_zertiban_report_zone(credential));
+}
+
+
+void
+ngx_zertiban_report_lack(ngx_zertiban_credential_t *credential,
+    ngx_str_t *reason)
+{
+    ngx_uint_t  level;
+
+    level = ngx_zertiban_report_due(
+                              &ngx_zertiban_credential_set(credential)->lack)
+            ? NGX_LOG_ERR : NGX_LOG_INFO;
+
+    ngx_log_error(level, ngx_cycle->log, 0,
+                  "this worker process cannot get a token for client \"%V\" "
+                  "from \"%V\": %V, zertiban zone \"%V\"",
+                  &credential->identity.id, &credential->identity.grant->url,
+                  reason, ngx_zertiban_report_zone(credential));
+}
+
+
+void
+ngx_zertiban_report_crowd(ngx_zertiban_credential_t *credential, ngx_uint_t n)
+{
+    u_char     text[sizeof(" token requests are in flight in it already")
+                    + NGX_INT_T_LEN];
+    ngx_str_t  reason;
+
+    reason.data = text;
+    reason.len = ngx_sprintf(text, "%ui token requests are in flight in it "
+                                   "already", n)
+                 - text;
+
+    ngx_zertiban_report_lack(credential, &reason);
+}
