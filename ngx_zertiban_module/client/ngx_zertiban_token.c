@@ -39,7 +39,18 @@ ngx_zertiban_token_parse(ngx_uint_t status, u_char *body, size_t len,
 
     body[len] = '\0';
 
+    /* malloc() says what cJSON does not */
+
+    ngx_set_errno(0);
+
     json = cJSON_ParseWithLengthOpts((char *) body, len + 1, NULL, 1);
+
+    if (json == NULL && ngx_errno == NGX_ENOMEM) {
+        ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_BUSY,
+                                 "not enough memory for the answer");
+        verdict->code.len = 0;
+        return;
+    }
 
     ngx_zertiban_token_code(json, secrets, n, verdict);
 

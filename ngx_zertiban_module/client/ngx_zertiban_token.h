@@ -42,7 +42,8 @@ typedef struct {
  * Judges an answer of the token endpoint by its status and body: RFC 6749,
  * sections 5.1 and 5.2.  body[len] must be writable.  The token is decoded in
  * place: verdict->token points into "body".  verdict->retry_after is left
- * alone.  An "error" that repeats the token, or one of "n" secrets, which are
+ * alone.  NGX_ZERTIBAN_BUSY says that there was no memory.  An "error" that
+ * repeats the token, or one of "n" secrets, which are
  * not empty, is not shown.
  */
 

@@ -30,8 +30,9 @@ sub new {
 
     mkdir "$dir/logs";
 
-    return bless { workers => 1, daemon => 'off', main => '', env => {},
-                   dir => $dir, ports => {}, %o }, $class;
+    return bless { workers => 1, connections => 4096, daemon => 'off',
+                   main => '', env => {}, dir => $dir, ports => {}, %o },
+                 $class;
 }
 
 
@@ -86,7 +87,7 @@ env UBSAN_OPTIONS;
 %%MAIN%%
 
 events {
-    worker_connections 4096;
+    worker_connections %%CONNECTIONS%%;
 }
 
 http {
@@ -123,6 +124,7 @@ sub value {
     return $self->port($1 // '') if $name =~ /^PORT(?:_(\w+))?$/;
     return $> == 0 ? 'user root;' : '' if $name eq 'USER';
     return $self->{workers} if $name eq 'WORKERS';
+    return $self->{connections} if $name eq 'CONNECTIONS';
     return $self->{daemon} if $name eq 'DAEMON';
     return $ENV{TEST_NGINX_LOG_LEVEL} || 'info' if $name eq 'LEVEL';
     return $self->load() if $name eq 'LOAD';

@@ -1,7 +1,8 @@
 package Zertiban::Shim;
 
 # A library that is preloaded into one nginx: its wall clock can be set off,
-# epoll can be made to fail, and one of its processes can be killed or stopped
+# epoll can be made to fail, one of its processes can be kept from getting what
+# it needs, and one of its processes can be killed or stopped
 # while it holds the mutex of the zone. Zertiban::Nginx->new(env =>
 # $shim->env()) puts it to use.
 
@@ -13,6 +14,7 @@ use File::Temp;
 use POSIX qw(SIGKILL SIGSTOP);
 
 my %where = (publish => 1, look => 2, evict => 3);
+my %lacks = (sockets => 1, ports => 2, tls => 3, json => 4);
 my %signals = (KILL => SIGKILL, STOP => SIGSTOP);
 
 my $library;    # for all shims of a test
@@ -25,7 +27,7 @@ sub new {
 
     my $self = bless { control => File::Temp->new() }, $class;
 
-    $self->write(0, 'x256');
+    $self->write(0, 'x264');
 
     return $self;
 }
@@ -40,7 +42,7 @@ sub compile {
 
     # at -O2 a memcpy() of its own might become a call of memcpy()
     system('cc', qw(-O1 -fno-builtin -fPIC -shared), '-o', "$dir/$name.so",
-           dirname(__FILE__) . "/$name.c") == 0
+           dirname(__FILE__) . "/$name.c", '-ldl') == 0
         or die "cannot compile $name.c";
 
     return $dir;
@@ -115,6 +117,16 @@ sub set_unwatched {
     my ($self, $unwatched) = @_;
 
     $self->write(252, 'L', $unwatched ? 1 : 0);
+}
+
+
+# one process does not get something any more, or all get all again: "sockets",
+# "ports" for connections, "tls", memory for "json"
+
+sub set_lack {
+    my ($self, $what, $pid) = @_;
+
+    $self->write(256, 'L L', $what ? ($lacks{$what}, $pid) : (0, 0));
 }
 
 

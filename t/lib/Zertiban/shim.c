@@ -1,7 +1,7 @@
 
 /*
  * To be preloaded into nginx: its wall clock can be set off, epoll can be made
- * to fail, and a process can be killed or stopped in the middle of a copy, a
+ * to fail, one process can be kept from getting what it needs, and a process can be killed or stopped in the middle of a copy, a
  * look or a wipe, and so with the mutex of a zone.  What is to be done is in a file that
  * all processes map and the test writes; see Shim.pm.
  */
@@ -9,6 +9,7 @@
 
 #define _GNU_SOURCE
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
@@ -38,7 +40,18 @@ typedef struct {
     uint32_t   len;
     char       text[228];
     uint32_t   unwatched;       /* no more events of connections */
+    uint32_t   lacks;           /* what one process does not get any more */
+    uint32_t   poor;            /* its pid */
 } control_t;
+
+
+enum {
+    NOTHING = 0,
+    SOCKETS,                    /* of IP */
+    PORTS,
+    TLS,                        /* SSL_new() */
+    JSON                        /* memory, for cJSON */
+};
 
 
 static control_t  *control;
@@ -239,6 +252,74 @@ time(time_t *t)
     }
 
     return ts.tv_sec;
+}
+
+
+/* whether this process lacks it */
+
+static int
+lacks(uint32_t what)
+{
+    return control && control->lacks == what
+           && control->poor == (uint32_t) getpid();
+}
+
+
+int
+socket(int domain, int type, int protocol)
+{
+    if (domain != AF_UNIX && lacks(SOCKETS)) {
+        errno = EMFILE;
+        return -1;
+    }
+
+    return syscall(SYS_socket, domain, type, protocol);
+}
+
+
+int
+connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    if (addr->sa_family != AF_UNIX && lacks(PORTS)) {
+        errno = EADDRNOTAVAIL;
+        return -1;
+    }
+
+    return syscall(SYS_connect, fd, addr, len);
+}
+
+
+void *
+SSL_new(void *ctx)
+{
+    void  *(*next)(void *);
+
+    if (lacks(TLS)) {
+        return NULL;
+    }
+
+    *(void **) &next = dlsym(RTLD_NEXT, "SSL_new");
+
+    return next(ctx);
+}
+
+
+/* what cJSON calls malloc() for */
+
+void *
+cJSON_ParseWithLengthOpts(const char *value, size_t len, const char **end,
+    int null_terminated)
+{
+    void  *(*next)(const char *, size_t, const char **, int);
+
+    if (lacks(JSON)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+
+    *(void **) &next = dlsym(RTLD_NEXT, "cJSON_ParseWithLengthOpts");
+
+    return next(value, len, end, null_terminated);
 }
 
 
