@@ -49,6 +49,9 @@ sub chain {
 my %client = (SSL_verify_mode => 0x03,
               SSL_ca_file => $stranger->certificate());
 
+# without a certificate on either side
+my $anonymous = 'aNULL:@SECLEVEL=0';
+
 my %idp = (
     good => idp('good', $root),
     named => idp('named', $root, san => 'DNS:localhost'),
@@ -65,6 +68,10 @@ my %idp = (
     cipher => idp('cipher', $root, tls => {
         SSL_version => 'TLSv1_2',
         SSL_cipher_list => 'ECDHE-ECDSA-AES128-GCM-SHA256',
+    }),
+    anonymous => Zertiban::IdP->new(tls => {
+        SSL_version => 'TLSv1_2', SSL_cipher_list => $anonymous,
+        SSL_cert_file => undef,
     }),
     mutual => idp('mutual', $root, tls => \%client),
     mutual_old => idp('mutual_old', $root, tls => {
@@ -107,6 +114,9 @@ my @cases = (
      . "zertiban_ssl_certificate_key $dir/me.key;"],
     ['passes a cipher of the list', 'cipher', 'localhost',
      'zertiban_ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256;'],
+    ['passes a peer without a certificate where nothing is verified',
+     'anonymous', 'localhost', 'zertiban_ssl_verify off;'
+     . "zertiban_ssl_ciphers '$anonymous';"],
     ['passes an answer that ends with the connection', 'ended',
      'localhost', ''],
     ['passes a whole answer after which the connection is cut off',
@@ -140,6 +150,9 @@ my @cases = (
     ['refuses ciphers that are not in the list', 'cipher', 'localhost',
      'zertiban_ssl_ciphers ECDHE-ECDSA-AES256-GCM-SHA384;',
      qr/SSL|handshake/],
+    ['refuses a peer without a certificate', 'anonymous', 'localhost',
+     "zertiban_ssl_ciphers '$anonymous';",
+     qr/"\S+:\d+" has sent no certificate/],
     ['fails without the client certificate', 'mutual', 'localhost', '',
      qr/./],
     ['fails without the client certificate in TLS 1.2', 'mutual_old',
@@ -309,6 +322,7 @@ is(join(' ', map { $_ // 'none' } @{$idp{good}{server_names}}[0 .. 2]),
 
 is($idp{other}->count(), 2,
    'only where nothing is verified, a wrong name gets the credential');
+is($idp{anonymous}->count(), 1, 'or a peer without a certificate');
 is($idp{expired}->count(), 0, 'an expired certificate does not');
 is($idp{alone}->count(), 1, 'a self-signed one does not');
 

@@ -52,6 +52,7 @@ static void ngx_zertiban_client_next(ngx_zertiban_client_t *cl);
 static void ngx_zertiban_client_connected(ngx_zertiban_client_t *cl);
 static void ngx_zertiban_client_ssl_handler(ngx_connection_t *c);
 static void ngx_zertiban_client_ssl_done(ngx_zertiban_client_t *cl);
+static ngx_int_t ngx_zertiban_client_ssl_verify(ngx_zertiban_client_t *cl);
 static void ngx_zertiban_client_write_handler(ngx_event_t *wev);
 static void ngx_zertiban_client_read_handler(ngx_event_t *rev);
 static void ngx_zertiban_client_dummy_handler(ngx_event_t *ev);
@@ -369,12 +370,13 @@ ngx_zertiban_client_ssl_handler(ngx_connection_t *c)
 static void
 ngx_zertiban_client_ssl_done(ngx_zertiban_client_t *cl)
 {
-    const char        *err;
+    ngx_int_t          rc;
     ngx_connection_t  *c;
 
     c = cl->peer.connection;
+    rc = ngx_zertiban_client_ssl_verify(cl);
 
-    if (c->ssl->handshaked) {
+    if (rc == NGX_OK && c->ssl->handshaked) {
 
         /* ngx_ssl_handshake() has its own handlers */
 
@@ -385,19 +387,44 @@ ngx_zertiban_client_ssl_done(ngx_zertiban_client_t *cl)
         return;
     }
 
-    err = cl->conf->ssl.verify ? ngx_zertiban_ssl_verify_error(c) : NULL;
-
-    if (err) {
-        ngx_log_error(NGX_LOG_ERR, &cl->log, 0,
-                      "the certificate of \"%V\" is not accepted: %s",
-                      cl->peer.name, err);
-
-    } else if (c->write->timedout) {
+    if (rc == NGX_OK && c->write->timedout) {
         ngx_log_error(NGX_LOG_ERR, &cl->log, NGX_ETIMEDOUT,
                       "TLS handshake with %V timed out", cl->peer.name);
     }
 
     ngx_zertiban_client_next(cl);
+}
+
+
+static ngx_int_t
+ngx_zertiban_client_ssl_verify(ngx_zertiban_client_t *cl)
+{
+    const char        *err;
+    ngx_connection_t  *c;
+
+    if (!cl->conf->ssl.verify) {
+        return NGX_OK;
+    }
+
+    c = cl->peer.connection;
+    err = ngx_zertiban_ssl_verify_error(c);
+
+    if (err) {
+        ngx_log_error(NGX_LOG_ERR, &cl->log, 0,
+                      "the certificate of \"%V\" is not accepted: %s",
+                      cl->peer.name, err);
+        return NGX_ERROR;
+    }
+
+    /* with anonymous ciphers SSL_VERIFY_PEER means nothing */
+
+    if (c->ssl->handshaked && !ngx_zertiban_ssl_certified(c)) {
+        ngx_log_error(NGX_LOG_ERR, &cl->log, 0,
+                      "\"%V\" has sent no certificate", cl->peer.name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 

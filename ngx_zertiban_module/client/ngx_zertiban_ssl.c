@@ -280,3 +280,20 @@ ngx_zertiban_ssl_verify_error(ngx_connection_t *c)
 
     return rc == X509_V_OK ? NULL : X509_verify_cert_error_string(rc);
 }
+
+
+ngx_uint_t
+ngx_zertiban_ssl_certified(ngx_connection_t *c)
+{
+    X509  *cert;
+
+    cert = SSL_get_peer_certificate(c->ssl->connection);
+
+    if (cert == NULL) {
+        return 0;
+    }
+
+    X509_free(cert);
+
+    return 1;
+}

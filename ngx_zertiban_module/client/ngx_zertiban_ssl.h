@@ -71,5 +71,9 @@ ngx_int_t ngx_zertiban_ssl_connection(ngx_connection_t *c,
 
 const char *ngx_zertiban_ssl_verify_error(ngx_connection_t *c);
 
+/* whether the peer has sent a certificate */
+
+ngx_uint_t ngx_zertiban_ssl_certified(ngx_connection_t *c);
+
 
 #endif /* _NGX_ZERTIBAN_SSL_H_INCLUDED_ */
