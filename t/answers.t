@@ -7,7 +7,6 @@ use strict;
 use warnings;
 
 use lib 't/lib';
-use Zertiban::Loop qw(after);
 use Zertiban::Secrets;
 use Zertiban::Test;
 
@@ -37,6 +36,9 @@ my @usable = (
      http("HTTP/1.1 200 OK\n" . join("\n", (length_of($good)) x 2), $good)],
     ['no Content-Length', http('HTTP/1.1 200 OK', $good)],
     ['no Content-Length, byte by byte', drip(http('HTTP/1.1 200 OK', $good))],
+    ['no Content-Length, and a reset',
+     cut(http('HTTP/1.1 200 OK', $good))],
+    ['a Content-Length, and a reset', cut(sized($good))],
     ['HTTP/1.0', http('HTTP/1.0 200 OK', $good)],
     ['HTTP/1.0 with a Content-Length',
      http("HTTP/1.0 200 OK\n" . length_of($good), $good)],
@@ -45,6 +47,7 @@ my @usable = (
     ['one chunk', chunked($good)],
     ['a chunk for each byte', chunked(split //, $good)],
     ['chunks, byte by byte', drip(chunked($good =~ /.{1,9}/g))],
+    ['chunks, and a reset', cut(chunked($good))],
     ['chunks on a connection that stays open', held_open(chunked($good))],
     ['chunks with extensions', chunk_head() . extended($good) . "0;x\r\n\r\n"],
     ['chunks with trailers',
@@ -312,8 +315,19 @@ my @unusable = (
 
     ['an end at once', sub { $_[0]->close() }, 'idp_unreachable'],
     ['a reset at once', sub { $_[0]->reset() }, 'idp_unreachable'],
-    ['a reset in the body', sub { cut($_[0], substr sized($good), 0, -1) },
-     'idp_unreachable'],
+    ['a reset in the status line', cut('HTTP/1.1 20')],
+    ['a reset in the body', cut(substr sized($good), 0, -1)],
+    ['a reset in a chunk', cut(substr chunked($good), 0, -8)],
+    ['a reset after a 100', cut(interim('100 Continue'))],
+    ['a 400 until a reset',
+     cut(http('HTTP/1.1 400 Bad Request', '{"error":"invalid_client"}')),
+     'idp_rejected_client'],
+    ['a 429 until a reset',
+     cut(http("HTTP/1.1 429 Too Many\nRetry-After: 40", 'slow down')),
+     'idp_rate_limited', retry_after(39, 40)],
+    ['a 503 until a reset',
+     cut(http("HTTP/1.1 503 Unavailable\nRetry-After: 40", 'later')),
+     'idp_unreachable', retry_after(39, 40)],
     ['silence', sub { return }, 'idp_timeout'],
     ['silence after the headers',
      held_open("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"),
@@ -629,11 +643,17 @@ sub drip {
 }
 
 
+# what has come before a RST can still be read
+
 sub cut {
-    my ($request, $bytes) = @_;
+    my ($bytes) = @_;
 
-    $request->{stream}->write($bytes);
-    after(0.05, sub { $request->reset() });
+    return sub {
+        my ($request) = @_;
 
-    return;
+        $request->{stream}->write($bytes);
+        $request->reset();
+
+        return;
+    };
 }

@@ -78,6 +78,7 @@ my %idp = (
         SSL_version => 'TLSv1_2', %client,
     }),
     cut => idp('cut', $root),
+    refusal => idp('refusal', $root),
     ended => idp('ended', $root),
     abrupt => idp('abrupt', $root),
 );
@@ -230,7 +231,8 @@ for my $case (@plain) {
 
 $config .= location('/hanging', 'https://' . $hanging->address() . '/',
                     'zertiban_timeout 500ms;');
-$config .= location('/cut', $idp{cut}->url(host => 'localhost'), '');
+$config .= location("/$_", $idp{$_}->url(host => 'localhost'), '')
+    for qw(cut refusal);
 $config .= "    }\n    server {\n        listen 127.0.0.1:%%PORT_store%%;\n"
            . location('/store', $without_store->url(host => 'localhost'), '')
            . "    }\n";
@@ -257,6 +259,8 @@ sub cut {
 
 
 $idp{cut}->answer(cut($endless));
+$idp{refusal}->answer(cut("HTTP/1.1 400 Bad Request\r\n\r\n"
+                          . '{"error":"invalid_client"}'));
 $idp{abrupt}->answer(cut($whole));
 $idp{ended}->answer($endless);
 
@@ -304,8 +308,11 @@ for my $case (@cases) {
 fails($_->[0], "/$_->[1]", qr/handshake|closed|reset|SSL/i) for @plain;
 fails('fails when the IdP hangs in the handshake', '/hanging',
       qr/tim/, verdict => qr/^504 idp_timeout$/);
-fails('refuses an answer that is cut off', '/cut', qr/./,
-      verdict => qr/^50[23] idp_(?:bad_response|unreachable)$/);
+fails('refuses an answer that is cut off', '/cut', qr/was cut short/,
+      verdict => qr/^502 idp_bad_response$/);
+fails('takes a refusal that is cut off for one', '/refusal',
+      qr/status 400, error "invalid_client"/,
+      verdict => qr/^502 idp_rejected_client$/);
 fails('refuses a CA that is not in the system\'s store', '/store',
       qr/unable to get (?:local )?issuer|self.signed/, port => 'store');
 

@@ -40,6 +40,7 @@ struct ngx_zertiban_client_s {
     u_char                        reason[NGX_ZERTIBAN_REASON_MAX];
 
     unsigned                      connected:1;
+    unsigned                      cut:1;          /* TLS has not ended */
 };
 
 
@@ -600,15 +601,23 @@ ngx_zertiban_client_recv(ngx_zertiban_client_t *cl)
             return;
         }
 
-        if (n == NGX_ERROR || (n == 0 && b->last == b->start)) {
+        if (n > 0) {
+            b->last += n;
+
+        } else if (b->last == b->start) {
             ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_UNREACHABLE,
                               "the connection was closed without an answer");
             return;
+
+        } else {
+
+            /* by a RST as well: what has come is an answer all the same */
+
+            cl->cut = c->ssl && (n == NGX_ERROR
+                                 || !ngx_zertiban_ssl_closed(c));
         }
 
-        b->last += n;
-
-    } while (ngx_zertiban_client_parse(cl, n == 0) == NGX_AGAIN);
+    } while (ngx_zertiban_client_parse(cl, n <= 0) == NGX_AGAIN);
 }
 
 
@@ -641,6 +650,16 @@ ngx_zertiban_client_answer(ngx_zertiban_client_t *cl)
     ngx_zertiban_response_t  *rp;
 
     rp = cl->response;
+
+    if (cl->cut && !rp->chunked && rp->content_length == -1
+        && rp->status.code == NGX_HTTP_OK)
+    {
+        /* anyone on the way may have closed the connection */
+
+        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_BAD_RESPONSE,
+                                 "the answer was cut short");
+        return;
+    }
 
     ngx_memzero(&verdict, sizeof(ngx_zertiban_verdict_t));
 

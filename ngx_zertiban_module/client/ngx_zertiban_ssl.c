@@ -297,3 +297,10 @@ ngx_zertiban_ssl_certified(ngx_connection_t *c)
 
     return 1;
 }
+
+
+ngx_uint_t
+ngx_zertiban_ssl_closed(ngx_connection_t *c)
+{
+    return (SSL_get_shutdown(c->ssl->connection) & SSL_RECEIVED_SHUTDOWN) != 0;
+}

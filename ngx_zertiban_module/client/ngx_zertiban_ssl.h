@@ -75,5 +75,9 @@ const char *ngx_zertiban_ssl_verify_error(ngx_connection_t *c);
 
 ngx_uint_t ngx_zertiban_ssl_certified(ngx_connection_t *c);
 
+/* whether the peer has said, at the end of what it sent, that this is all */
+
+ngx_uint_t ngx_zertiban_ssl_closed(ngx_connection_t *c);
+
 
 #endif /* _NGX_ZERTIBAN_SSL_H_INCLUDED_ */
