@@ -17,7 +17,7 @@ my $token = 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJ0ZXN0In0.c2lnbmF0dXJl';
 my $good  = json();
 
 my $max_token = 'x' x 16384;
-my $all_b64   = join('', 'a' .. 'z', 'A' .. 'Z', 0 .. 9) . '-._~+/==';
+my $visible   = join '', map { chr } 0x21 .. 0x7e;
 
 secret($token, $max_token);
 
@@ -87,11 +87,19 @@ my @usable = (
     ['an expires_in beyond every number', sized(json(expires_in => '1e999'))],
     ['a huge expires_in as a string',
      sized(json(expires_in => '"' . '9' x 30 . '"'))],
+    ['a null for expires_in', sized(json(expires_in => 'null'))],
     ['no expires_in', sized(json(expires_in => undef))],
 
     ['no token_type', sized(json(token_type => undef))],
+    ['a null for token_type', sized(json(token_type => 'null'))],
     ['token_type in lower case', sized(json(token_type => '"bearer"'))],
     ['token_type in upper case', sized(json(token_type => '"BEARER"'))],
+
+    (map { ["an error that is $_", sized(json(error => $_))] }
+     'null', '""', 'false'),
+    ['an error_description without an error',
+     sized(json(error_description => '"none"'))],
+    ['a 201', sized($good, 0, '201 Created')],
 
     ['more members', sized(json(scope => '"a b"', extra => '[{"a":[null]}]',
                                 errors => '1'))],
@@ -105,7 +113,9 @@ my @usable = (
     ['a token with JSON escapes',
      sized('{"access_token":"\u0061\/\u002Bb"}'), 'a/+b'],
     ['a token of every character that a token may have',
-     sized(json(access_token => qq("$all_b64"))), $all_b64],
+     sized(json(access_token => quoted($visible))), $visible],
+    (map { ["access_token $_", sized(json(access_token => quoted($_))), $_] }
+     'a"b', 'a\\b', 'a,b', 'a:b', 'a=b', '=ab', '=', '"', '\\'),
     ['a token of one character', sized(json(access_token => '"x"')), 'x'],
     ['a token of 16 KiB', sized(json(access_token => qq("$max_token"))),
      $max_token],
@@ -206,7 +216,7 @@ my @unusable = (
     ['a 204', http('HTTP/1.1 204 No Content', '')],
     ['a 204 with a body', sized($good, 0, '204 No Content')],
     (map { ["a $_ with a token", sized($good, 0, $_)] }
-     '201 Created', '202 Accepted', '203 Changed', '205 Reset',
+     '202 Accepted', '203 Changed', '205 Reset',
      '206 Partial Content', '300 Choices', '304 Not Modified'),
 
     ['a Content-Length of 100 KiB', sized($good . ' ' x 102400)],
@@ -245,8 +255,8 @@ my @unusable = (
 
     (map { ["access_token $_", sized(json(access_token => $_))] }
      '""', '42', 'null', 'true', '["x"]', '{"x":"x"}', '"a b"', '"Bearer x"',
+     '" a"', '"a "', '" "',
      '"a\u0000b"', '"\u0000"', '"a\r\nX-Injected: 1"', '"a\nb"', '"a\tb"',
-     '"a\"b"', '"a\\\\b"', '"a,b"', '"a:b"', '"a=b"', '"=ab"', '"="',
      '"a\u00e9b"', '"\ud83d\ude00"', '"a\u007fb"', '"\ud800"', '"\u00"',
      '"\x"', qq("p\xc3\xa4"), qq("a\xff"), qq("a\nb"), qq("a\0b"), qq("a\0"),
      qq("\0"), qq("a\x7fb")),
@@ -259,17 +269,24 @@ my @unusable = (
      sized(json(access_token => '"' . 'x' x 51200 . '"'))],
 
     (map { ["token_type $_", sized(json(token_type => $_))] }
-     '"mac"', '""', '"Bearer "', '"Bearer\u0000"', '1', 'null', '["Bearer"]'),
+     '"mac"', '""', '"Bearer "', '"Bearer\u0000"', '1', 'false',
+     '["Bearer"]'),
 
     (map { ["expires_in $_", sized(json(expires_in => $_))] }
      '0', '-1', '0.5', '-1e300', '"abc"', '""', '"0"', '"-1"', '"1e3"',
      '" 300"', '"300 "', '"300s"', '"0x10"', '".5"', '"NaN"', '"300\u00005"',
-     'null', 'true', '{}', '[300]'),
+     'true', 'false', '{}', '[300]'),
 
     ['an error with status 200', sized('{"error":"invalid_client"}'),
      'idp_rejected_client'],
-    ['an error beside a token', sized(json(error => '"invalid_client"')),
+    ['an error with status 201',
+     sized('{"error":"invalid_client"}', 0, '201 Created'),
      'idp_rejected_client'],
+    (map { ["an error $_ beside a token", sized(json(error => $_)),
+            'idp_rejected_client'] }
+     '"invalid_client"', 'true', '0', '{}', '[]'),
+    (map { ["an error $_ and nothing else", sized(qq({"error":$_}))] }
+     'null', '""', 'false'),
 
     ['a 404', sized('<html>', 0, '404 Not Found')],
     ['a 400 invalid_client', refusal('400 Bad Request'),
@@ -338,6 +355,62 @@ my @unusable = (
      held_open(http('HTTP/1.1 200 OK', $good)), 'idp_timeout'],
 );
 
+# -- what the log says about a failure: name, answer, the line from its reason
+# to the attempt
+
+my $refused = 'the token endpoint refused the client';
+my $astray = 'the token endpoint refused the request, its URL may be wrong';
+my $unexpected = 'the answer has an unexpected status';
+
+my @reasons = (
+    ['a description', described('the secret has expired'),
+     qq($refused, status 401, error "invalid_client", )
+     . 'description "the secret has expired"'],
+    ['a description without an error',
+     sized('{"error_description":"say more"}', 0, '400 Bad Request'),
+     qq($refused, status 400, description "say more")],
+    ['a description of a 500',
+     sized('{"error":"server_error","error_description":"no database"}', 0,
+           '500 Oops'),
+     'the token endpoint is out of order, status 500, error "server_error", '
+     . 'description "no database"'],
+    ['a description of all characters',
+     described(join '', map { sprintf '\u%04x', $_ } 1 .. 0xff),
+     qq($refused, status 401, error "invalid_client", description ")
+     . ('?' x 31 . join '', map { chr } 0x20 .. 0x7e) =~ s/["\\]/?/gr
+     . '?' x (200 - 31 - 95) . '"'],
+    ['a long description', described('x' x 5000),
+     qq($refused, status 401, error "invalid_client", description ")
+     . 'x' x 200 . '"'],
+    (map { ["a description that $_->[0]", described($_->[1]),
+            qq($refused, status 401, error "invalid_client", )
+            . 'description "not shown, it repeats a secret"'] }
+     ['repeats the secret', 'not Top-Secret-1!'],
+     ['repeats it late', 'x' x 5000 . 'top-secret-1']),
+    ['a description that repeats the token',
+     sized(json(error => '"invalid"', error_description => qq("<$token>"))),
+     'the answer is an error in spite of its status, status 200, '
+     . 'error "invalid", description "not shown, it repeats a secret"'],
+    (map { ["a description that is $_",
+            sized(qq({"error":"x","error_description":$_}), 0, '400 Bad'),
+            qq($refused, status 400, error "x")] }
+     'null', '""', '42', 'true', '{}'),
+
+    (map { ["a $_ without an error", sized('<html>', 0, $_),
+            "$refused, status " . substr $_, 0, 3] }
+     '400 Bad Request', '401 Unauthorized'),
+    (map { ["a $_ without an error", sized('<html>', 0, $_),
+            "$astray, status " . substr $_, 0, 3] }
+     '403 Forbidden', '405 Method Not Allowed', '410 Gone', '499 Last'),
+    ['a 403 with an empty error', sized('{"error":""}', 0, '403 Forbidden'),
+     "$astray, status 403"],
+    ['a 403 with an error', sized('{"error":"x"}', 0, '403 Forbidden'),
+     qq($refused, status 403, error "x")],
+    ['a 404', sized('<html>', 0, '404 Not Found'),
+     "$unexpected, the URL of the token endpoint may be wrong, status 404"],
+    ['a 302', sized('', 0, '302 Found'), "$unexpected, status 302"],
+);
+
 my %status = (
     idp_bad_response    => 502,
     idp_rejected_client => 502,
@@ -398,6 +471,7 @@ my $number = 0;
 
 usable(@$_) for @usable;
 unusable(@$_) for @unusable;
+reason(@$_) for @reasons;
 refused();
 
 is($elsewhere->{connections}, 0, 'nobody has followed a redirect');
@@ -487,6 +561,21 @@ sub failure {
 }
 
 
+sub reason {
+    my ($name, $answer, $line) = @_;
+
+    my $case = 'case' . ++$number;
+
+    $answers{$case} = $answer;
+    get("/$case?case=$case");
+
+    my ($logged) = $nginx->error_log(qr/client "$case" from /);
+
+    is(($logged // '') =~ s/^.*?token": //r =~ s/, attempt .*//sr, $line,
+       "in the log, $name");
+}
+
+
 sub refused {
     subtest 'an endpoint that refuses to connect' => sub {
         failure('/refused/1?case=refused', 'refused', 'idp_unreachable');
@@ -536,6 +625,13 @@ sub json {
 }
 
 
+# a string in JSON
+
+sub quoted {
+    return '"' . $_[0] =~ s/["\\]/\\$&/gr . '"';
+}
+
+
 sub http {
     my ($head, $body) = @_;
 
@@ -565,6 +661,15 @@ sub refusal {
     my $error = 'invalid_client\u0000\u001b[31m\n' . 'x' x 5000;
 
     return sized(qq({"error":"$error"}), 0, $status);
+}
+
+
+sub described {
+    my ($description) = @_;
+
+    return sized(qq({"error":"invalid_client",)
+                 . qq("error_description":"$description"}), 0,
+                 '401 Unauthorized');
 }
 
 

@@ -652,7 +652,7 @@ ngx_zertiban_client_answer(ngx_zertiban_client_t *cl)
     rp = cl->response;
 
     if (cl->cut && !rp->chunked && rp->content_length == -1
-        && rp->status.code == NGX_HTTP_OK)
+        && ngx_zertiban_token_status(rp->status.code))
     {
         /* anyone on the way may have closed the connection */
 

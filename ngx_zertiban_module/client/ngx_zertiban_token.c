@@ -11,17 +11,19 @@
 #include <cjson/cJSON.h>
 
 
+static cJSON *ngx_zertiban_token_member(cJSON *json, const char *name);
+static ngx_uint_t ngx_zertiban_token_error(cJSON *json);
 static void ngx_zertiban_token_success(cJSON *json, u_char *body,
     ngx_zertiban_verdict_t *verdict);
 static void ngx_zertiban_token_failure(ngx_zertiban_verdict_t *verdict);
-static void ngx_zertiban_token_code(cJSON *json, ngx_str_t *secrets,
-    ngx_uint_t n, ngx_zertiban_verdict_t *verdict);
-static ngx_uint_t ngx_zertiban_token_repeats(cJSON *json, ngx_str_t *code,
+static void ngx_zertiban_token_text(cJSON *json, const char *name,
+    ngx_str_t *secrets, ngx_uint_t n, ngx_str_t *text);
+static ngx_uint_t ngx_zertiban_token_repeats(cJSON *json, ngx_str_t *text,
     ngx_str_t *secrets, ngx_uint_t n);
 static ngx_uint_t ngx_zertiban_token_contains(ngx_str_t *s, ngx_str_t *part);
 static ngx_int_t ngx_zertiban_token_access_token(cJSON *json, u_char *body,
     ngx_zertiban_verdict_t *verdict);
-static ngx_uint_t ngx_zertiban_token_b64(u_char *p, size_t len);
+static ngx_uint_t ngx_zertiban_token_visible(u_char *p, size_t len);
 static ngx_int_t ngx_zertiban_token_type(cJSON *json,
     ngx_zertiban_verdict_t *verdict);
 static ngx_int_t ngx_zertiban_token_lifetime(cJSON *json,
@@ -48,22 +50,26 @@ ngx_zertiban_token_parse(ngx_uint_t status, u_char *body, size_t len,
     if (json == NULL && ngx_errno == NGX_ENOMEM) {
         ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_BUSY,
                                  "not enough memory for the answer");
-        verdict->code.len = 0;
         return;
     }
 
-    ngx_zertiban_token_code(json, secrets, n, verdict);
+    verdict->code.data = verdict->code_data;
+    verdict->description.data = verdict->description_data;
 
-    if (status != 200) {
+    ngx_zertiban_token_text(json, "error", secrets, n, &verdict->code);
+    ngx_zertiban_token_text(json, "error_description", secrets, n,
+                            &verdict->description);
+
+    if (!ngx_zertiban_token_status(status)) {
         ngx_zertiban_token_failure(verdict);
 
     } else if (!cJSON_IsObject(json)) {
         ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_BAD_RESPONSE,
                                  "the answer is not a JSON object");
 
-    } else if (cJSON_GetObjectItemCaseSensitive(json, "error")) {
+    } else if (ngx_zertiban_token_error(json)) {
         ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_REJECTED_CLIENT,
-                                 "the answer with status 200 is an error");
+                           "the answer is an error in spite of its status");
 
     } else if (ngx_strlchr(body, body + len, '\0')
                || ngx_strnstr(body, "\\u0000", len))
@@ -85,6 +91,39 @@ ngx_zertiban_token_parse(ngx_uint_t status, u_char *body, size_t len,
     }
 
     cJSON_Delete(json);
+}
+
+
+/* a null stands for nothing */
+
+static cJSON *
+ngx_zertiban_token_member(cJSON *json, const char *name)
+{
+    cJSON  *member;
+
+    member = cJSON_GetObjectItemCaseSensitive(json, name);
+
+    return cJSON_IsNull(member) ? NULL : member;
+}
+
+
+/* "" and false say that there is none */
+
+static ngx_uint_t
+ngx_zertiban_token_error(cJSON *json)
+{
+    char   *text;
+    cJSON  *error;
+
+    error = ngx_zertiban_token_member(json, "error");
+
+    if (error == NULL || cJSON_IsFalse(error)) {
+        return 0;
+    }
+
+    text = cJSON_GetStringValue(error);
+
+    return text == NULL || *text != '\0';
 }
 
 
@@ -119,9 +158,24 @@ ngx_zertiban_token_failure(ngx_zertiban_verdict_t *verdict)
         ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_UNREACHABLE,
                                  "the token endpoint is out of order");
 
-    } else if (status >= 400 && status <= 499 && status != 404) {
+    } else if (status == 404) {
+        ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_BAD_RESPONSE,
+                                 "the answer has an unexpected status, "
+                                 "the URL of the token endpoint may be wrong");
+
+    } else if (status >= 400 && status <= 499
+               && (status <= 401 || verdict->code.len))
+    {
         ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_REJECTED_CLIENT,
                                  "the token endpoint refused the client");
+
+    } else if (status >= 400 && status <= 499) {
+
+        /* without the JSON of RFC 6749, section 5.2, who knows what it is */
+
+        ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_REJECTED_CLIENT,
+                                 "the token endpoint refused the request, "
+                                 "its URL may be wrong");
 
     } else {
         ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_BAD_RESPONSE,
@@ -131,33 +185,32 @@ ngx_zertiban_token_failure(ngx_zertiban_verdict_t *verdict)
 
 
 static void
-ngx_zertiban_token_code(cJSON *json, ngx_str_t *secrets, ngx_uint_t n,
-    ngx_zertiban_verdict_t *verdict)
+ngx_zertiban_token_text(cJSON *json, const char *name, ngx_str_t *secrets,
+    ngx_uint_t n, ngx_str_t *text)
 {
-    cJSON      *error;
+    cJSON      *member;
     u_char      ch, *p;
-    ngx_str_t   code;
+    ngx_str_t   value;
 
-    verdict->code.len = 0;
-    verdict->code.data = verdict->code_data;
+    text->len = 0;
 
-    error = cJSON_GetObjectItemCaseSensitive(json, "error");
+    member = cJSON_GetObjectItemCaseSensitive(json, name);
 
-    if (!cJSON_IsString(error)) {
+    if (!cJSON_IsString(member)) {
         return;
     }
 
-    code.data = (u_char *) error->valuestring;
-    code.len = ngx_strlen(code.data);
+    value.data = (u_char *) member->valuestring;
+    value.len = ngx_strlen(value.data);
 
-    if (ngx_zertiban_token_repeats(json, &code, secrets, n)) {
-        ngx_str_set(&verdict->code, "not shown, it repeats a secret");
+    if (ngx_zertiban_token_repeats(json, &value, secrets, n)) {
+        ngx_str_set(text, "not shown, it repeats a secret");
         return;
     }
 
-    for (p = code.data; *p; p++) {
+    for (p = value.data; *p; p++) {
 
-        if (verdict->code.len == NGX_ZERTIBAN_REASON_MAX) {
+        if (text->len == NGX_ZERTIBAN_REASON_MAX) {
             break;
         }
 
@@ -167,13 +220,13 @@ ngx_zertiban_token_code(cJSON *json, ngx_str_t *secrets, ngx_uint_t n,
             ch = '?';
         }
 
-        verdict->code.data[verdict->code.len++] = ch;
+        text->data[text->len++] = ch;
     }
 }
 
 
 static ngx_uint_t
-ngx_zertiban_token_repeats(cJSON *json, ngx_str_t *code, ngx_str_t *secrets,
+ngx_zertiban_token_repeats(cJSON *json, ngx_str_t *text, ngx_str_t *secrets,
     ngx_uint_t n)
 {
     cJSON       *token;
@@ -181,7 +234,7 @@ ngx_zertiban_token_repeats(cJSON *json, ngx_str_t *code, ngx_str_t *secrets,
     ngx_uint_t   i;
 
     for (i = 0; i < n; i++) {
-        if (ngx_zertiban_token_contains(code, &secrets[i])) {
+        if (ngx_zertiban_token_contains(text, &secrets[i])) {
             return 1;
         }
     }
@@ -195,7 +248,7 @@ ngx_zertiban_token_repeats(cJSON *json, ngx_str_t *code, ngx_str_t *secrets,
     value.data = (u_char *) token->valuestring;
     value.len = ngx_strlen(value.data);
 
-    return value.len && ngx_zertiban_token_contains(code, &value);
+    return value.len && ngx_zertiban_token_contains(text, &value);
 }
 
 
@@ -231,7 +284,7 @@ ngx_zertiban_token_access_token(cJSON *json, u_char *body,
         return NGX_ERROR;
     }
 
-    if (!ngx_zertiban_token_b64(p, len)) {
+    if (!ngx_zertiban_token_visible(p, len)) {
         ngx_str_set(&verdict->reason, "access_token has an invalid character");
         return NGX_ERROR;
     }
@@ -247,26 +300,15 @@ ngx_zertiban_token_access_token(cJSON *json, u_char *body,
 }
 
 
-/* b64token of RFC 6750, section 2.1 */
+/* what a header can carry as one word: b64token of RFC 6750, 2.1, and more */
 
 static ngx_uint_t
-ngx_zertiban_token_b64(u_char *p, size_t len)
+ngx_zertiban_token_visible(u_char *p, size_t len)
 {
-    u_char  ch, c;
     size_t  i;
 
-    while (len > 1 && p[len - 1] == '=') {
-        len--;
-    }
-
     for (i = 0; i < len; i++) {
-        ch = p[i];
-        c = (u_char) (ch | 0x20);
-
-        if ((c < 'a' || c > 'z') && (ch < '0' || ch > '9')
-            && ch != '-' && ch != '.' && ch != '_' && ch != '~'
-            && ch != '+' && ch != '/')
-        {
+        if (p[i] <= 0x20 || p[i] >= 0x7f) {
             return 0;
         }
     }
@@ -280,7 +322,7 @@ ngx_zertiban_token_type(cJSON *json, ngx_zertiban_verdict_t *verdict)
 {
     cJSON  *type;
 
-    type = cJSON_GetObjectItemCaseSensitive(json, "token_type");
+    type = ngx_zertiban_token_member(json, "token_type");
 
     if (type == NULL) {
         return NGX_OK;
@@ -303,7 +345,7 @@ ngx_zertiban_token_lifetime(cJSON *json, ngx_zertiban_verdict_t *verdict)
 {
     cJSON  *expires;
 
-    expires = cJSON_GetObjectItemCaseSensitive(json, "expires_in");
+    expires = ngx_zertiban_token_member(json, "expires_in");
 
     if (expires == NULL) {
         verdict->lifetime = NGX_ZERTIBAN_LIFETIME_DEFAULT;

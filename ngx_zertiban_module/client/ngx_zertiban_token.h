@@ -20,6 +20,11 @@
 #define NGX_ZERTIBAN_REASON_MAX        200
 
 
+/* of an answer with a token; some send 201, as if it were a new resource */
+
+#define ngx_zertiban_token_status(status)  ((status) == 200 || (status) == 201)
+
+
 /* what became of an exchange */
 
 typedef struct {
@@ -33,8 +38,10 @@ typedef struct {
 
     ngx_str_t               reason;       /* for the log, never secret */
     ngx_str_t               code;         /* "error" of RFC 6749, 5.2 */
+    ngx_str_t               description;  /* "error_description" of that */
 
     u_char                  code_data[NGX_ZERTIBAN_REASON_MAX];
+    u_char                  description_data[NGX_ZERTIBAN_REASON_MAX];
 } ngx_zertiban_verdict_t;
 
 
@@ -42,8 +49,8 @@ typedef struct {
  * Judges an answer of the token endpoint by its status and body: RFC 6749,
  * sections 5.1 and 5.2.  body[len] must be writable.  The token is decoded in
  * place: verdict->token points into "body".  verdict->retry_after is left
- * alone.  NGX_ZERTIBAN_BUSY says that there was no memory.  An "error" that
- * repeats the token, or one of "n" secrets, which are
+ * alone.  NGX_ZERTIBAN_BUSY says that there was no memory.  An "error" or
+ * "error_description" that repeats the token, or one of "n" secrets, which are
  * not empty, is not shown.
  */
 

@@ -30,7 +30,7 @@ ngx_zertiban_report_failure(ngx_zertiban_credential_t *credential,
 {
     u_char      *p, *last;
     ngx_uint_t   level;
-    u_char       answer[NGX_ZERTIBAN_REASON_MAX + 64];
+    u_char       answer[2 * NGX_ZERTIBAN_REASON_MAX + 64];
 
     p = answer;
     last = answer + sizeof(answer);
@@ -41,6 +41,11 @@ ngx_zertiban_report_failure(ngx_zertiban_credential_t *credential,
 
     if (verdict->code.len) {
         p = ngx_slprintf(p, last, ", error \"%V\"", &verdict->code);
+    }
+
+    if (verdict->description.len) {
+        p = ngx_slprintf(p, last, ", description \"%V\"",
+                         &verdict->description);
     }
 
     level = ngx_zertiban_report_level(credential, verdict, outcome->failures);

@@ -89,9 +89,11 @@ fuzz_json_value(fuzz_json_reader_t *rd, fuzz_json_value_t *value)
         return fuzz_json_word(rd, "true");
 
     case 'f':
+        value->type = FUZZ_JSON_FALSE;
         return fuzz_json_word(rd, "false");
 
     case 'n':
+        value->type = FUZZ_JSON_NULL;
         return fuzz_json_word(rd, "null");
 
     default:
@@ -173,7 +175,8 @@ fuzz_json_place(fuzz_json_reader_t *rd, ngx_str_t *name)
     fuzz_json_value_t  *value;
 
     static const char  *names[] = {
-        "access_token", "token_type", "expires_in", "error"
+        "access_token", "token_type", "expires_in", "error",
+        "error_description"
     };
 
     if (rd->depth != 1 || rd->json->top.type != FUZZ_JSON_OBJECT) {
@@ -182,7 +185,7 @@ fuzz_json_place(fuzz_json_reader_t *rd, ngx_str_t *name)
 
     value = &rd->json->access_token;
 
-    for (i = 0; i < 4; i++, value++) {
+    for (i = 0; i < 5; i++, value++) {
 
         if (name->len == ngx_strlen(names[i])
             && ngx_memcmp(name->data, names[i], name->len) == 0)

@@ -19,6 +19,8 @@ typedef enum {
     FUZZ_JSON_STRING,
     FUZZ_JSON_NUMBER,
     FUZZ_JSON_OBJECT,
+    FUZZ_JSON_FALSE,
+    FUZZ_JSON_NULL,
     FUZZ_JSON_OTHER
 } fuzz_json_e;
 
@@ -39,6 +41,7 @@ typedef struct {
     fuzz_json_value_t   token_type;
     fuzz_json_value_t   expires_in;
     fuzz_json_value_t   error;
+    fuzz_json_value_t   error_description;
 } fuzz_json_t;
 
 

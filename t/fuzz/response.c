@@ -257,7 +257,7 @@ fuzz_token(ngx_zertiban_response_t *rp)
                              rp->body_last - rp->body, NULL, 0, &verdict);
 
     if (verdict.error == NGX_ZERTIBAN_OK) {
-        fuzz_check(rp->status.code == 200);
+        fuzz_check(rp->status.code == 200 || rp->status.code == 201);
         fuzz_check(verdict.token.data >= rp->body);
         fuzz_check(verdict.token.data + verdict.token.len <= rp->body_last);
     }

@@ -35,12 +35,16 @@ typedef struct {
 static void fuzz_parse(fuzz_answer_t *answer);
 static ngx_str_t fuzz_expand(ngx_pool_t *pool, ngx_str_t *s, ngx_uint_t times);
 static void fuzz_bounds(fuzz_answer_t *answer);
+static void fuzz_bounds_text(fuzz_answer_t *answer, ngx_str_t *text,
+    u_char *data);
 static void fuzz_verdict(fuzz_answer_t *answer);
 static ngx_zertiban_error_e fuzz_error(fuzz_answer_t *answer);
+static ngx_uint_t fuzz_is_error(fuzz_json_value_t *value);
 static ngx_uint_t fuzz_token(ngx_str_t *token);
 static time_t fuzz_lifetime(fuzz_json_value_t *value);
 static time_t fuzz_numeric(ngx_str_t *s);
-static void fuzz_code(fuzz_answer_t *answer);
+static void fuzz_text(fuzz_answer_t *answer, fuzz_json_value_t *value,
+    ngx_str_t *text, u_char *data);
 static ngx_uint_t fuzz_find(ngx_str_t *s, ngx_str_t *part);
 static ngx_uint_t fuzz_once(ngx_str_t *body, ngx_str_t *token);
 static void fuzz_free(void *p);
@@ -104,7 +108,7 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
 
     if (fuzz_json_read(pool, &answer.body, &answer.json) == NGX_OK) {
 
-        if (answer.status == 200
+        if ((answer.status == 200 || answer.status == 201)
             && answer.json.access_token.type == FUZZ_JSON_STRING
             && answer.json.access_token.string.len >= 8
             && fuzz_once(&answer.body, &answer.json.access_token.string))
@@ -215,19 +219,37 @@ fuzz_expand(ngx_pool_t *pool, ngx_str_t *s, ngx_uint_t times)
 static void
 fuzz_bounds(fuzz_answer_t *answer)
 {
-    u_char                   ch;
-    size_t                   i;
-    ngx_uint_t               n;
     ngx_zertiban_verdict_t  *verdict;
 
     verdict = &answer->verdict;
 
     fuzz_check(verdict->status == answer->status);
     fuzz_check(verdict->reason.len != 0);
-    fuzz_check(verdict->code.len <= NGX_ZERTIBAN_REASON_MAX);
 
-    for (i = 0; i < verdict->code.len; i++) {
-        ch = verdict->code.data[i];
+    fuzz_bounds_text(answer, &verdict->code, verdict->code_data);
+    fuzz_bounds_text(answer, &verdict->description,
+                     verdict->description_data);
+
+    if (verdict->error == NGX_ZERTIBAN_OK) {
+        fuzz_check(answer->status == 200 || answer->status == 201);
+        fuzz_check(fuzz_token(&verdict->token));
+        fuzz_check(verdict->lifetime >= 1);
+        fuzz_check(verdict->lifetime <= NGX_ZERTIBAN_LIFETIME_MAX);
+    }
+}
+
+
+static void
+fuzz_bounds_text(fuzz_answer_t *answer, ngx_str_t *text, u_char *data)
+{
+    u_char      ch;
+    size_t      i;
+    ngx_uint_t  n;
+
+    fuzz_check(text->len <= NGX_ZERTIBAN_REASON_MAX);
+
+    for (i = 0; i < text->len; i++) {
+        ch = text->data[i];
         fuzz_check(ch >= 0x20 && ch < 0x7f && ch != '"' && ch != '\\');
     }
 
@@ -235,19 +257,12 @@ fuzz_bounds(fuzz_answer_t *answer)
 
         /* a character that was replaced may complete it by chance */
 
-        if (verdict->code.data == verdict->code_data
+        if (text->data == data
             && memchr(answer->secrets[n].data, '?', answer->secrets[n].len)
                == NULL)
         {
-            fuzz_check(!fuzz_find(&verdict->code, &answer->secrets[n]));
+            fuzz_check(!fuzz_find(text, &answer->secrets[n]));
         }
-    }
-
-    if (verdict->error == NGX_ZERTIBAN_OK) {
-        fuzz_check(answer->status == 200);
-        fuzz_check(fuzz_token(&verdict->token));
-        fuzz_check(verdict->lifetime >= 1);
-        fuzz_check(verdict->lifetime <= NGX_ZERTIBAN_LIFETIME_MAX);
     }
 }
 
@@ -270,22 +285,27 @@ fuzz_verdict(fuzz_answer_t *answer)
                    == fuzz_lifetime(&answer->json.expires_in));
     }
 
-    fuzz_code(answer);
+    fuzz_text(answer, &answer->json.error, &verdict->code,
+              verdict->code_data);
+    fuzz_text(answer, &answer->json.error_description, &verdict->description,
+              verdict->description_data);
 }
 
 
 static ngx_zertiban_error_e
 fuzz_error(fuzz_answer_t *answer)
 {
+    ngx_uint_t    status;
     fuzz_json_t  *json;
 
     json = &answer->json;
+    status = answer->status;
 
-    switch (answer->status / 100) {
+    switch (status / 100) {
 
     case 4:
-        return answer->status == 404 ? NGX_ZERTIBAN_IDP_BAD_RESPONSE
-               : answer->status == 429 ? NGX_ZERTIBAN_IDP_RATE_LIMITED
+        return status == 404 ? NGX_ZERTIBAN_IDP_BAD_RESPONSE
+               : status == 429 ? NGX_ZERTIBAN_IDP_RATE_LIMITED
                : NGX_ZERTIBAN_IDP_REJECTED_CLIENT;
 
     case 5:
@@ -295,12 +315,15 @@ fuzz_error(fuzz_answer_t *answer)
         break;
     }
 
-    if (answer->status == 200 && json->error.type != FUZZ_JSON_NONE) {
+    if (status != 200 && status != 201) {
+        return NGX_ZERTIBAN_IDP_BAD_RESPONSE;
+    }
+
+    if (fuzz_is_error(&json->error)) {
         return NGX_ZERTIBAN_IDP_REJECTED_CLIENT;
     }
 
-    if (answer->status != 200
-        || json->top.type != FUZZ_JSON_OBJECT
+    if (json->top.type != FUZZ_JSON_OBJECT
         || memmem(answer->body.data, answer->body.len, "\\u0000", 6)
         || json->access_token.type != FUZZ_JSON_STRING
         || !fuzz_token(&json->access_token.string)
@@ -310,6 +333,7 @@ fuzz_error(fuzz_answer_t *answer)
     }
 
     if (json->token_type.type != FUZZ_JSON_NONE
+        && json->token_type.type != FUZZ_JSON_NULL
         && (json->token_type.type != FUZZ_JSON_STRING
             || json->token_type.string.len != 6
             || strncasecmp((char *) json->token_type.string.data, "Bearer", 6)
@@ -323,27 +347,41 @@ fuzz_error(fuzz_answer_t *answer)
 
 
 static ngx_uint_t
+fuzz_is_error(fuzz_json_value_t *value)
+{
+    switch (value->type) {
+
+    case FUZZ_JSON_NONE:
+    case FUZZ_JSON_NULL:
+    case FUZZ_JSON_FALSE:
+        return 0;
+
+    case FUZZ_JSON_STRING:
+        return value->string.len != 0;
+
+    default:
+        return 1;
+    }
+}
+
+
+static ngx_uint_t
 fuzz_token(ngx_str_t *token)
 {
-    size_t  i, n;
+    size_t  i;
 
     static const char  chars[] = "abcdefghijklmnopqrstuvwxyz"
                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                 "0123456789-._~+/";
+                                 "0123456789!\"#$%&'()*+,-./:;<=>?@"
+                                 "[\\]^_`{|}~";
 
-    for (n = 0; n < token->len && token->data[n]; n++) {
-        if (strchr(chars, token->data[n]) == NULL) {
-            break;
-        }
-    }
-
-    for (i = n; i < token->len; i++) {
-        if (token->data[i] != '=') {
+    for (i = 0; i < token->len; i++) {
+        if (token->data[i] == '\0' || strchr(chars, token->data[i]) == NULL) {
             return 0;
         }
     }
 
-    return n > 0 && token->len <= NGX_ZERTIBAN_TOKEN_MAX;
+    return token->len > 0 && token->len <= NGX_ZERTIBAN_TOKEN_MAX;
 }
 
 
@@ -352,7 +390,7 @@ fuzz_token(ngx_str_t *token)
 static time_t
 fuzz_lifetime(fuzz_json_value_t *value)
 {
-    if (value->type == FUZZ_JSON_NONE) {
+    if (value->type == FUZZ_JSON_NONE || value->type == FUZZ_JSON_NULL) {
         return NGX_ZERTIBAN_LIFETIME_DEFAULT;
     }
 
@@ -403,47 +441,45 @@ fuzz_numeric(ngx_str_t *s)
 
 
 static void
-fuzz_code(fuzz_answer_t *answer)
+fuzz_text(fuzz_answer_t *answer, fuzz_json_value_t *value, ngx_str_t *text,
+    u_char *data)
 {
-    u_char                   ch;
-    size_t                   i;
-    ngx_str_t               *error, *token;
-    ngx_uint_t               n, hidden;
-    ngx_zertiban_verdict_t  *verdict;
+    u_char       ch;
+    size_t       i;
+    ngx_str_t   *s, *token;
+    ngx_uint_t   n, hidden;
 
-    verdict = &answer->verdict;
-    error = &answer->json.error.string;
+    s = &value->string;
     token = &answer->json.access_token.string;
 
-    if (answer->json.error.type != FUZZ_JSON_STRING) {
-        fuzz_check(verdict->code.len == 0);
+    if (value->type != FUZZ_JSON_STRING) {
+        fuzz_check(text->len == 0);
         return;
     }
 
     hidden = answer->json.access_token.type == FUZZ_JSON_STRING
-             && token->len && fuzz_find(error, token);
+             && token->len && fuzz_find(s, token);
 
     for (n = 0; n < answer->n; n++) {
-        hidden |= fuzz_find(error, &answer->secrets[n]);
+        hidden |= fuzz_find(s, &answer->secrets[n]);
     }
 
-    fuzz_check(hidden == (verdict->code.data != verdict->code_data));
+    fuzz_check(hidden == (text->data != data));
 
     if (hidden) {
         return;
     }
 
-    fuzz_check(verdict->code.len
-               == ngx_min(error->len, NGX_ZERTIBAN_REASON_MAX));
+    fuzz_check(text->len == ngx_min(s->len, NGX_ZERTIBAN_REASON_MAX));
 
-    for (i = 0; i < verdict->code.len; i++) {
-        ch = error->data[i];
+    for (i = 0; i < text->len; i++) {
+        ch = s->data[i];
 
         if (ch >= 0x20 && ch < 0x7f && ch != '"' && ch != '\\') {
-            fuzz_check(verdict->code.data[i] == ch);
+            fuzz_check(text->data[i] == ch);
 
         } else {
-            fuzz_check(verdict->code.data[i] == '?');
+            fuzz_check(text->data[i] == '?');
         }
     }
 }
