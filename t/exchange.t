@@ -75,6 +75,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpzM2NyZXQ=
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -92,6 +93,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpzM2NyZXQ=
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 54
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -109,6 +111,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpzM2NyZXQ=
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 71
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -126,6 +129,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpzM2NyZXQ=
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -143,6 +147,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpww6QrLz06ICUmIg==
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -162,6 +167,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z8OkdGV3YXk6czNjcmV0
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -181,6 +187,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpzM2NyZXQ=
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -200,6 +207,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpzM2NyZXQ=
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -219,6 +227,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpzM2NyZXQ=
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -238,6 +247,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpzM2NyZXQg
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -257,6 +267,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTokczMke2NyZXR9JDE=
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -275,6 +286,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpzM2NyZXQ=
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -292,6 +304,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpzM2NyZXQ=
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -309,6 +322,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpzM2NyZXQ=
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -326,6 +340,7 @@ Host: localhost:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpzM2NyZXQ=
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -353,6 +368,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpzM2NyZXQ=
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -374,6 +390,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpzM2NyZXQ=
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close
@@ -391,6 +408,7 @@ Host: 127.0.0.1:$TEST_NGINX_IDP_PORT
 Authorization: Basic Z2F0ZXdheTpzM2NyZXQ=
 Content-Type: application/x-www-form-urlencoded
 Accept: application/json
+Accept-Encoding: identity
 Content-Length: 29
 User-Agent: ngx_zertiban_module/0.1.0
 Connection: close

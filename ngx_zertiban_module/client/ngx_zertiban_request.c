@@ -33,6 +33,7 @@ ngx_zertiban_request_create(ngx_pool_t *pool,
     static char  rest[] = CRLF
         "Content-Type: application/x-www-form-urlencoded" CRLF
         "Accept: application/json" CRLF
+        "Accept-Encoding: identity" CRLF
         "Content-Length: %uz" CRLF
         "User-Agent: ngx_zertiban_module/" NGX_ZERTIBAN_VERSION CRLF
         "Connection: close" CRLF

@@ -66,6 +66,7 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
     p = ngx_sprintf(p, "Authorization: Basic %V\r\n", &basic);
     p = ngx_sprintf(p, "Content-Type: application/x-www-form-urlencoded\r\n"
                        "Accept: application/json\r\n"
+                       "Accept-Encoding: identity\r\n"
                        "Content-Length: %uz\r\n", body.len);
     p = ngx_sprintf(p, "User-Agent: ngx_zertiban_module/%s\r\n"
                        "Connection: close\r\n\r\n%V",
