@@ -32,6 +32,10 @@ my @usable = (
     ['a Content-Length, byte by byte', drip(sized($good))],
     ['a Content-Length with zeros in front',
      http("HTTP/1.1 200 OK\nContent-Length: 000" . length $good, $good)],
+    (map { ["$_->[0] around a Content-Length",
+            http("HTTP/1.1 200 OK\nContent-Length:$_->[1]" . length($good)
+                 . $_->[1], $good)] }
+     ['nothing', ''], ['tabs', "\t\t"], ['spaces and tabs', " \t \t "]),
     ['two equal Content-Lengths',
      http("HTTP/1.1 200 OK\n" . join("\n", (length_of($good)) x 2), $good)],
     ['no Content-Length', http('HTTP/1.1 200 OK', $good)],
@@ -56,6 +60,9 @@ my @usable = (
      drip(chunk_head() . chunk($good) . "0\r\nX-One: 1\r\n\r\n")],
     ['chunk sizes with zeros in front', chunk_head()
      . sprintf("000%X\r\n%s\r\n000\r\n\r\n", length $good, $good)],
+    ['a transfer coding between tabs',
+     http("HTTP/1.1 200 OK\nTransfer-Encoding:\tchunked\t",
+          chunk($good) . "0\r\n\r\n")],
     ['a transfer coding in another case',
      http("HTTP/1.1 200 OK\ntransfer-encoding: Chunked",
           chunk($good) . "0\r\n\r\n")],
@@ -70,6 +77,12 @@ my @usable = (
     ['a header without a value', http("HTTP/1.1 200 OK\nX-None:", $good)],
     ['a body that is not called JSON',
      http("HTTP/1.1 200 OK\nContent-Type: text/plain", $good)],
+
+    (map { ["Content-Encoding: $_",
+            http("HTTP/1.1 200 OK\nContent-Encoding: $_", $good)] }
+     'identity', "\tIdentity\t", '', 'identity, identity', ','),
+    ['a 103 with a content coding first',
+     interim("103 Early Hints\nContent-Encoding: gzip") . sized($good)],
 
     ['a 100 first', interim('100 Continue') . sized($good)],
     ['a 103 with headers first',
@@ -249,6 +262,15 @@ my @unusable = (
     ['10,000 open brackets', sized('[' x 10000)],
     ['gzip', http("HTTP/1.1 200 OK\nContent-Encoding: gzip",
                   "\x1f\x8b\x08\0\0\0\0\0\0\x03\xab\xae\x05\0\x43\xbf\xa6")],
+    (map { ["Content-Encoding: $_",
+            http("HTTP/1.1 200 OK\nContent-Encoding: $_", $good)] }
+     'br', 'identity, gzip', 'gzip, identity', '"identity"', 'identity;x',
+     "gzip\nContent-Encoding: identity"),
+    ['a 201 with a content coding',
+     http("HTTP/1.1 201 Created\nContent-Encoding: gzip", $good)],
+    ['a 401 with a content coding',
+     http("HTTP/1.1 401 Unauthorized\nContent-Encoding: gzip", ''),
+     'idp_rejected_client'],
     ['UTF-16', sized(join '', map { "\0$_" } split //, $good)],
     ['UTF-16 with a byte order mark',
      sized("\xff\xfe" . join '', map { "$_\0" } split //, $good)],
@@ -316,6 +338,8 @@ my @unusable = (
      retry_after(1, 10)],
     ['a 429 with seconds', later('429 Too Many', 7), 'idp_rate_limited',
      retry_after(7, 8)],
+    ['a 429 with seconds between tabs', later('429 Too Many', "\t7\t"),
+     'idp_rate_limited', retry_after(7, 8)],
     ['a 429 with a date', later_date(20),
      'idp_rate_limited', retry_after(19, 21)],
     ['a 429 with a date that is past', later_date(-20),
@@ -408,6 +432,14 @@ my @reasons = (
      qq($refused, status 403, error "x")],
     ['a 404', sized('<html>', 0, '404 Not Found'),
      "$unexpected, the URL of the token endpoint may be wrong, status 404"],
+    (map { ["the content coding $_->[0]", coded($_->[0]),
+            qq(the answer has the content coding "$_->[1]")] }
+     ['gzip', 'gzip'], ['x-GZIP', 'x-GZIP'], ['identity, br', 'br'],
+     ["\tidentity\t,\tbr\t", 'br'], ['gzip, br', 'gzip'],
+     ['gzip;q=1', 'gzip'], ["a\x1b[31m", 'a'], ['x' x 300, 'x' x 32]),
+    (map { ["the content coding $_", coded($_),
+            'the answer has a content coding'] }
+     '"gzip"', "\x1b[31m", 'xtop-secret-1', 'x' x 300 . 'Top-Secret-1'),
     ['a 302', sized('', 0, '302 Found'), "$unexpected, status 302"],
 );
 
@@ -500,7 +532,7 @@ sub usable {
     $answers{$case} = $answer;
     $expected //= $token;
 
-    subtest $name => sub {
+    subtest shown($name) => sub {
         is(get("/1/$case?case=$case")->{status}, 200, 'the API is asked');
         is(($api->last("/1/$case?case=$case")->header('Authorization'))[0],
            "Bearer $expected", 'with the token');
@@ -518,14 +550,13 @@ sub unusable {
 
     my $case = 'case' . ++$number;
 
-    $name =~ s/([^\x20-\x7e])/sprintf '\\x%02x', ord $1/ge;
     $error //= 'idp_bad_response';
     $answers{$case} = $answer;
 
     my $uri = ($error eq 'idp_timeout' ? '/short/' : '/')
               . "$case?case=$case";
 
-    subtest $name => sub { failure($uri, $case, $error, $check) };
+    subtest shown($name) => sub { failure($uri, $case, $error, $check) };
 }
 
 
@@ -572,7 +603,14 @@ sub reason {
     my ($logged) = $nginx->error_log(qr/client "$case" from /);
 
     is(($logged // '') =~ s/^.*?token": //r =~ s/, attempt .*//sr, $line,
-       "in the log, $name");
+       'in the log, ' . shown($name));
+}
+
+
+# of a name that has bytes of the answer
+
+sub shown {
+    return $_[0] =~ s/([^\x20-\x7e])/sprintf '\\x%02x', ord $1/ger;
 }
 
 
@@ -670,6 +708,14 @@ sub described {
     return sized(qq({"error":"invalid_client",)
                  . qq("error_description":"$description"}), 0,
                  '401 Unauthorized');
+}
+
+
+sub coded {
+    my ($coding) = @_;
+
+    return http("HTTP/1.1 200 OK\nContent-Encoding: $coding\n"
+                . 'Content-Length: 0', '');
 }
 
 

@@ -14,6 +14,9 @@
 #include <ngx_event_connect.h>
 
 
+#define NGX_ZERTIBAN_CODING_MAX  32            /* characters that are shown */
+
+
 struct ngx_zertiban_client_s {
     ngx_event_t                   deadline;
 
@@ -63,6 +66,7 @@ static void ngx_zertiban_client_recv(ngx_zertiban_client_t *cl);
 static ngx_int_t ngx_zertiban_client_parse(ngx_zertiban_client_t *cl,
     ngx_uint_t eof);
 static void ngx_zertiban_client_answer(ngx_zertiban_client_t *cl);
+static const char *ngx_zertiban_client_unusable(ngx_zertiban_client_t *cl);
 static void ngx_zertiban_client_deadline_handler(ngx_event_t *ev);
 static void ngx_zertiban_client_fail(ngx_zertiban_client_t *cl,
     ngx_zertiban_error_e error, const char *reason);
@@ -646,18 +650,16 @@ ngx_zertiban_client_parse(ngx_zertiban_client_t *cl, ngx_uint_t eof)
 static void
 ngx_zertiban_client_answer(ngx_zertiban_client_t *cl)
 {
+    const char               *err;
     ngx_zertiban_verdict_t    verdict;
     ngx_zertiban_response_t  *rp;
 
     rp = cl->response;
 
-    if (cl->cut && !rp->chunked && rp->content_length == -1
-        && ngx_zertiban_token_status(rp->status.code))
-    {
-        /* anyone on the way may have closed the connection */
+    err = ngx_zertiban_client_unusable(cl);
 
-        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_BAD_RESPONSE,
-                                 "the answer was cut short");
+    if (err) {
+        ngx_zertiban_client_fail(cl, NGX_ZERTIBAN_IDP_BAD_RESPONSE, err);
         return;
     }
 
@@ -673,6 +675,46 @@ ngx_zertiban_client_answer(ngx_zertiban_client_t *cl)
                           ? rp->retry_after : -1;
 
     ngx_zertiban_client_finish(cl, &verdict);
+}
+
+
+/* why an answer with the status of one with a token has none, or NULL */
+
+static const char *
+ngx_zertiban_client_unusable(ngx_zertiban_client_t *cl)
+{
+    ngx_str_t                *coding;
+    ngx_zertiban_response_t  *rp;
+
+    rp = cl->response;
+
+    if (!ngx_zertiban_token_status(rp->status.code)) {
+        return NULL;
+    }
+
+    if (cl->cut && !rp->chunked && rp->content_length == -1) {
+
+        /* anyone on the way may have closed the connection */
+
+        return "the answer was cut short";
+    }
+
+    coding = &rp->coding;
+
+    if (coding->data == NULL) {
+        return NULL;
+    }
+
+    if (coding->len == 0 || ngx_zertiban_token_secret(coding, cl->secrets, 2)) {
+        return "the answer has a content coding";
+    }
+
+    (void) ngx_sprintf(cl->reason,
+                       "the answer has the content coding \"%*s\"%Z",
+                       ngx_min(coding->len, NGX_ZERTIBAN_CODING_MAX),
+                       coding->data);
+
+    return (char *) cl->reason;
 }
 
 

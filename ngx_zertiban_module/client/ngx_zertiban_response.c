@@ -12,8 +12,12 @@
 static ngx_int_t ngx_zertiban_response_status(ngx_zertiban_response_t *rp);
 static ngx_int_t ngx_zertiban_response_headers(ngx_zertiban_response_t *rp);
 static ngx_int_t ngx_zertiban_response_header(ngx_zertiban_response_t *rp);
+static void ngx_zertiban_response_trim(ngx_str_t *value);
 static ngx_int_t ngx_zertiban_response_content_length(
     ngx_zertiban_response_t *rp, ngx_str_t *value);
+static void ngx_zertiban_response_content_encoding(
+    ngx_zertiban_response_t *rp, ngx_str_t *value);
+static ngx_uint_t ngx_zertiban_response_token_char(u_char ch);
 static ngx_int_t ngx_zertiban_response_headers_done(
     ngx_zertiban_response_t *rp);
 static ngx_int_t ngx_zertiban_response_body(ngx_zertiban_response_t *rp,
@@ -196,6 +200,8 @@ ngx_zertiban_response_header(ngx_zertiban_response_t *rp)
     value.data = r->header_start;
     value.len = r->header_end - r->header_start;
 
+    ngx_zertiban_response_trim(&value);
+
 #define ngx_zertiban_name_is(n)                                               \
     (name.len == sizeof(n) - 1                                                \
      && ngx_strncasecmp(name.data, (u_char *) (n), sizeof(n) - 1) == 0)
@@ -219,12 +225,40 @@ ngx_zertiban_response_header(ngx_zertiban_response_t *rp)
         return NGX_OK;
     }
 
+    if (ngx_zertiban_name_is("Content-Encoding")) {
+        ngx_zertiban_response_content_encoding(rp, &value);
+        return NGX_OK;
+    }
+
     if (ngx_zertiban_name_is("Retry-After")) {
         rp->retry_after = ngx_zertiban_retry_after(value.data, value.len,
                                                    ngx_time());
     }
 
     return NGX_OK;
+}
+
+
+/* RFC 9110, section 5.6.3; nginx's parser leaves the tabs */
+
+static void
+ngx_zertiban_response_trim(ngx_str_t *value)
+{
+    u_char  *p, *last;
+
+    p = value->data;
+    last = p + value->len;
+
+    while (p < last && (*p == ' ' || *p == '\t')) {
+        p++;
+    }
+
+    while (p < last && (last[-1] == ' ' || last[-1] == '\t')) {
+        last--;
+    }
+
+    value->data = p;
+    value->len = last - p;
 }
 
 
@@ -246,6 +280,60 @@ ngx_zertiban_response_content_length(ngx_zertiban_response_t *rp,
     rp->content_length = n;
 
     return NGX_OK;
+}
+
+
+/* a list: the first one counts that changes the body */
+
+static void
+ngx_zertiban_response_content_encoding(ngx_zertiban_response_t *rp,
+    ngx_str_t *value)
+{
+    u_char     *p, *last;
+    ngx_str_t   coding;
+
+    p = value->data;
+    last = p + value->len;
+
+    while (p < last && rp->coding.data == NULL) {
+
+        if (*p == ',' || *p == ' ' || *p == '\t') {
+            p++;
+            continue;
+        }
+
+        coding.data = p;
+
+        while (p < last && ngx_zertiban_response_token_char(*p)) {
+            p++;
+        }
+
+        coding.len = p - coding.data;
+
+        if (coding.len != sizeof("identity") - 1
+            || ngx_strncasecmp(coding.data, (u_char *) "identity", coding.len)
+               != 0)
+        {
+            rp->coding = coding;
+        }
+    }
+}
+
+
+/* RFC 9110, section 5.6.2 */
+
+static ngx_uint_t
+ngx_zertiban_response_token_char(u_char ch)
+{
+    u_char  c;
+
+    c = (u_char) (ch | 0x20);
+
+    if ((ch >= '0' && ch <= '9') || (c >= 'a' && c <= 'z')) {
+        return 1;
+    }
+
+    return ch != '\0' && ngx_strchr("!#$%&'*+-.^_`|~", ch) != NULL;
 }
 
 
@@ -272,6 +360,7 @@ ngx_zertiban_response_headers_done(ngx_zertiban_response_t *rp)
         rp->content_length = -1;
         rp->retry_after = -1;
         rp->chunked = 0;
+        ngx_str_null(&rp->coding);
 
         return NGX_OK;
     }

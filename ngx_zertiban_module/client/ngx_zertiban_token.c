@@ -229,14 +229,11 @@ static ngx_uint_t
 ngx_zertiban_token_repeats(cJSON *json, ngx_str_t *text, ngx_str_t *secrets,
     ngx_uint_t n)
 {
-    cJSON       *token;
-    ngx_str_t    value;
-    ngx_uint_t   i;
+    cJSON      *token;
+    ngx_str_t   value;
 
-    for (i = 0; i < n; i++) {
-        if (ngx_zertiban_token_contains(text, &secrets[i])) {
-            return 1;
-        }
+    if (ngx_zertiban_token_secret(text, secrets, n)) {
+        return 1;
     }
 
     token = cJSON_GetObjectItemCaseSensitive(json, "access_token");
@@ -249,6 +246,21 @@ ngx_zertiban_token_repeats(cJSON *json, ngx_str_t *text, ngx_str_t *secrets,
     value.len = ngx_strlen(value.data);
 
     return value.len && ngx_zertiban_token_contains(text, &value);
+}
+
+
+ngx_uint_t
+ngx_zertiban_token_secret(ngx_str_t *text, ngx_str_t *secrets, ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (ngx_zertiban_token_contains(text, &secrets[i])) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -57,6 +57,11 @@ typedef struct {
 void ngx_zertiban_token_parse(ngx_uint_t status, u_char *body, size_t len,
     ngx_str_t *secrets, ngx_uint_t n, ngx_zertiban_verdict_t *verdict);
 
+/* whether "text" has one of "n" secrets in it */
+
+ngx_uint_t ngx_zertiban_token_secret(ngx_str_t *text, ngx_str_t *secrets,
+    ngx_uint_t n);
+
 
 #define ngx_zertiban_verdict_set(v, e, text)                                  \
     (v)->error = e;                                                           \

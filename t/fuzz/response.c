@@ -24,6 +24,7 @@ typedef struct {
     ngx_int_t    rc;
     ngx_uint_t   status;
     time_t       retry_after;
+    ngx_str_t    coding;
     ngx_str_t    body;
     char        *err;
 } fuzz_outcome_t;
@@ -37,6 +38,7 @@ typedef struct {
     ngx_uint_t   minor;
     ngx_uint_t   status;
     time_t       retry_after;
+    ngx_str_t    coding;
     off_t        length;
     u_char      *body;
     size_t       size;
@@ -57,6 +59,7 @@ static ngx_int_t fuzz_read_status(fuzz_reader_t *rd);
 static ngx_int_t fuzz_read_headers(fuzz_reader_t *rd);
 static ngx_int_t fuzz_read_header(fuzz_reader_t *rd, ngx_str_t *name,
     ngx_str_t *value);
+static void fuzz_read_coding(fuzz_reader_t *rd, ngx_str_t *value);
 static ngx_int_t fuzz_read_body(fuzz_reader_t *rd);
 static ngx_int_t fuzz_read_chunks(fuzz_reader_t *rd);
 static ngx_int_t fuzz_read_chunk_size(fuzz_reader_t *rd, ngx_str_t *line,
@@ -98,6 +101,8 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
     fuzz_check(whole.status == bytes.status && whole.status == mixed.status);
     fuzz_check(whole.retry_after == bytes.retry_after);
     fuzz_check(whole.retry_after == mixed.retry_after);
+    fuzz_check(fuzz_str_eq(&whole.coding, &bytes.coding));
+    fuzz_check(fuzz_str_eq(&whole.coding, &mixed.coding));
     fuzz_check(fuzz_str_eq(&whole.body, &bytes.body));
     fuzz_check(fuzz_str_eq(&whole.body, &mixed.body));
 
@@ -121,6 +126,8 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
     if (whole.rc == NGX_OK) {
         fuzz_check(whole.status == rd.status);
         fuzz_check(whole.retry_after == rd.retry_after);
+        fuzz_check(!whole.coding.data == !rd.coding.data);
+        fuzz_check(fuzz_str_eq(&whole.coding, &rd.coding));
         fuzz_check(whole.body.len == rd.size);
         fuzz_check(ngx_memcmp(whole.body.data, rd.body, rd.size) == 0);
     }
@@ -220,6 +227,7 @@ fuzz_answer(ngx_pool_t *pool, ngx_str_t *input, size_t room, ngx_uint_t how,
     outcome->status = rp->status.code;
     outcome->retry_after = rp->retry_after;
 
+    ngx_str_null(&outcome->coding);
     ngx_str_null(&outcome->body);
 
     if (outcome->rc == NGX_ERROR) {
@@ -239,6 +247,10 @@ fuzz_answer(ngx_pool_t *pool, ngx_str_t *input, size_t room, ngx_uint_t how,
     body.data = rp->body;
 
     outcome->body = fuzz_copy(pool, &body);
+
+    if (rp->coding.data) {
+        outcome->coding = fuzz_copy(pool, &rp->coding);
+    }
 
     fuzz_token(rp);
 }
@@ -273,6 +285,7 @@ fuzz_read(fuzz_reader_t *rd)
         rd->length = -1;
         rd->retry_after = -1;
         rd->chunked = 0;
+        ngx_str_null(&rd->coding);
 
         if (fuzz_read_status(rd) != NGX_OK
             || fuzz_read_headers(rd) != NGX_OK
@@ -428,12 +441,12 @@ fuzz_read_headers(fuzz_reader_t *rd)
         value.data = p + 1;
         value.len = line.data + line.len - value.data;
 
-        while (value.len && *value.data == ' ') {
+        while (value.len && memchr(" \t", *value.data, 2)) {
             value.data++;
             value.len--;
         }
 
-        while (value.len && value.data[value.len - 1] == ' ') {
+        while (value.len && memchr(" \t", value.data[value.len - 1], 2)) {
             value.len--;
         }
 
@@ -451,7 +464,9 @@ fuzz_read_header(fuzz_reader_t *rd, ngx_str_t *name, ngx_str_t *value)
     size_t      i;
     ngx_uint_t  digit;
 
-    if (name->len == 0 || memchr(name->data, ' ', name->len)) {
+    if (name->len == 0 || memchr(name->data, ' ', name->len)
+        || memchr(name->data, '\t', name->len))
+    {
         rd->lax = 1;
     }
 
@@ -492,12 +507,48 @@ fuzz_read_header(fuzz_reader_t *rd, ngx_str_t *name, ngx_str_t *value)
         rd->chunked = 1;
     }
 
+    if (fuzz_is(name, "content-encoding")) {
+        fuzz_read_coding(rd, value);
+    }
+
     if (fuzz_is(name, "retry-after")) {
         rd->retry_after = ngx_zertiban_retry_after(value->data, value->len,
                                                    FUZZ_NOW);
     }
 
     return NGX_OK;
+}
+
+
+/* what the list has beside "identity" */
+
+static void
+fuzz_read_coding(fuzz_reader_t *rd, ngx_str_t *value)
+{
+    size_t     i, n;
+    ngx_str_t  word;
+
+    static const char  chars[] = "abcdefghijklmnopqrstuvwxyz"
+                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "0123456789!#$%&'*+-.^_`|~";
+
+    for (i = 0; i < value->len && !rd->coding.data; i += n + (n == 0)) {
+
+        for (n = 0; i + n < value->len; n++) {
+            if (memchr(chars, value->data[i + n], sizeof(chars) - 1) == NULL) {
+                break;
+            }
+        }
+
+        word.data = value->data + i;
+        word.len = n;
+
+        if (n ? !fuzz_is(&word, "identity")
+              : memchr(", \t", value->data[i], 3) == NULL)
+        {
+            rd->coding = word;
+        }
+    }
 }
 
 
@@ -637,7 +688,9 @@ fuzz_has_ctl(ngx_str_t *s)
     size_t  i;
 
     for (i = 0; i < s->len; i++) {
-        if (s->data[i] < 0x20 || s->data[i] == 0x7f) {
+        if ((s->data[i] < 0x20 && s->data[i] != '\t')
+            || s->data[i] == 0x7f)
+        {
             return 1;
         }
     }
