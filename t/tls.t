@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Zertiban::CA;
+use Zertiban::DNS;
 use Zertiban::Server;
 use Zertiban::Test;
 
@@ -58,6 +59,7 @@ my %idp = (
     numbered => idp('numbered', $root, san => 'IP:127.0.0.1'),
     other => idp('other', $root, san => 'DNS:other.example'),
     elsewhere => idp('elsewhere', $root, san => 'IP:127.0.0.2'),
+    dotted => idp('dotted', $root, san => 'DNS:idp.test'),
     expired => idp('expired', $root, expired => 1),
     alone => idp('alone', $root, self_signed => 1),
     revoked => idp('revoked', $root),
@@ -87,6 +89,9 @@ $stranger->sign('me');
 
 my $crl = $root->crl('revoked');
 
+my $dns = Zertiban::DNS->new(zone => { 'idp.test' => { A => ['127.0.0.1'] } });
+my $resolver = 'resolver ' . $dns->address() . ';';
+
 # name of the case => IdP, host, more directives, pattern of the reason
 my @cases = (
     ['passes a good certificate', 'good', 'localhost', ''],
@@ -101,6 +106,9 @@ my @cases = (
      "zertiban_ssl_crl $crl;"],
     ['passes another name that is configured', 'other', '127.0.0.1',
      'zertiban_ssl_name other.example;'],
+    ['passes a host with a final dot', 'dotted', 'idp.test.', $resolver],
+    ['passes a configured name with a final dot', 'other', '127.0.0.1',
+     'zertiban_ssl_name other.example.;'],
     ['passes without SNI', 'good', 'localhost',
      'zertiban_ssl_server_name off;'],
     ['passes a self-signed certificate without verification', 'alone',
@@ -129,6 +137,8 @@ my @cases = (
      'zertiban_ssl_name other.example;', qr/certificate|verify|mismatch/i],
     ['refuses a name where the certificate has an address', 'numbered',
      'localhost', '', qr/certificate|verify|mismatch/i],
+    ['refuses a wrong name with a final dot', 'other', 'idp.test.',
+     $resolver, qr/certificate|verify|mismatch/i],
     ['refuses an address where the certificate has a name', 'named',
      '127.0.0.1', '', qr/certificate|verify|mismatch/i],
     ['refuses a wrong address', 'elsewhere', '127.0.0.1', '',
@@ -322,12 +332,15 @@ fails('refuses a CA that is not in the system\'s store', '/store',
 is($idp{numbered}{server_names}[0], undef,
    'no server name is sent for an address');
 is($idp{old}{server_names}[0], 'localhost', 'the host is the server name');
-is($idp{other}{server_names}[0], 'other.example',
-   'zertiban_ssl_name is the server name');
+is($idp{dotted}{server_names}[0], 'idp.test', 'without a final dot');
+like(($idp{dotted}->requests())[0], qr/^Host: idp\.test\.:\d+\r$/m,
+     'that the Host keeps');
+is(join(' ', @{$idp{other}{server_names}}[0, 1]),
+   'other.example other.example', 'zertiban_ssl_name is the server name');
 is(join(' ', map { $_ // 'none' } @{$idp{good}{server_names}}[0 .. 2]),
    'localhost localhost none', 'zertiban_ssl_server_name turns it off');
 
-is($idp{other}->count(), 2,
+is($idp{other}->count(), 3,
    'only where nothing is verified, a wrong name gets the credential');
 is($idp{anonymous}->count(), 1, 'or a peer without a certificate');
 is($idp{expired}->count(), 0, 'an expired certificate does not');

@@ -13,6 +13,7 @@
 
 static ngx_int_t ngx_zertiban_ssl_ca(ngx_conf_t *cf,
     ngx_zertiban_ssl_conf_t *conf);
+static char *ngx_zertiban_ssl_name(ngx_pool_t *pool, ngx_str_t *host);
 
 
 void
@@ -219,8 +220,8 @@ ngx_zertiban_ssl_connection(ngx_connection_t *c, ngx_zertiban_ssl_conf_t *conf,
 {
     int                 rc;
     char               *name;
-    u_char              addr[16];
-    ngx_str_t          *host;
+    u_char              addr[16], *p;
+    size_t              len;
     ngx_uint_t          literal;
     X509_VERIFY_PARAM  *param;
 
@@ -230,11 +231,17 @@ ngx_zertiban_ssl_connection(ngx_connection_t *c, ngx_zertiban_ssl_conf_t *conf,
         return NGX_ERROR;
     }
 
-    host = conf->name.len ? &conf->name : &endpoint->host;
-    name = (char *) host->data;
+    name = ngx_zertiban_ssl_name(c->pool, conf->name.len ? &conf->name
+                                                         : &endpoint->host);
+    if (name == NULL) {
+        return NGX_ERROR;
+    }
 
-    literal = (ngx_inet_addr(host->data, host->len) != INADDR_NONE
-               || ngx_inet6_addr(host->data, host->len, addr) == NGX_OK);
+    p = (u_char *) name;
+    len = ngx_strlen(name);
+
+    literal = (ngx_inet_addr(p, len) != INADDR_NONE
+               || ngx_inet6_addr(p, len, addr) == NGX_OK);
 
     if (conf->server_name && !literal
         && SSL_set_tlsext_host_name(c->ssl->connection, name) == 0)
@@ -258,7 +265,7 @@ ngx_zertiban_ssl_connection(ngx_connection_t *c, ngx_zertiban_ssl_conf_t *conf,
     } else {
         X509_VERIFY_PARAM_set_hostflags(param,
                                         X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-        rc = X509_VERIFY_PARAM_set1_host(param, name, host->len);
+        rc = X509_VERIFY_PARAM_set1_host(param, name, len);
     }
 
     if (rc == 0) {
@@ -268,6 +275,30 @@ ngx_zertiban_ssl_connection(ngx_connection_t *c, ngx_zertiban_ssl_conf_t *conf,
     }
 
     return NGX_OK;
+}
+
+
+/* of an absolute name TLS does not have the dot: RFC 6066, section 3 */
+
+static char *
+ngx_zertiban_ssl_name(ngx_pool_t *pool, ngx_str_t *host)
+{
+    size_t   len;
+    u_char  *name;
+
+    len = host->len;
+
+    if (len > 1 && host->data[len - 1] == '.') {
+        len--;
+    }
+
+    name = ngx_pnalloc(pool, len + 1);
+
+    if (name) {
+        (void) ngx_cpystrn(name, host->data, len + 1);
+    }
+
+    return (char *) name;
 }
 
 

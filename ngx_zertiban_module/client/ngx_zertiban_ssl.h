@@ -61,7 +61,8 @@ ngx_int_t ngx_zertiban_ssl_trust(ngx_pool_t *pool,
 /*
  * Turns "c" into a TLS client which sends SNI, RFC 6066, section 3, and fails
  * the handshake unless the certificate is for the endpoint's host, RFC 6125
- * (for an address, the address).
+ * (for an address, the address).  A final dot of the host is not part of these
+ * names.
  */
 
 ngx_int_t ngx_zertiban_ssl_connection(ngx_connection_t *c,
