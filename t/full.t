@@ -22,8 +22,8 @@ sub issue {
     my $client = $request->{client_id};
     my $length = $length{$client} // 1200;
 
-    return $idp->issue($request, token => "$client."
-                                          . 'x' x ($length - 1 - length $client));
+    return $idp->issue($request, token => substr "$client." . 'x' x $length,
+                                                 0, $length);
 }
 
 
@@ -156,7 +156,8 @@ $t = start_nginx('64k', static => <<'EOF');
         }
 EOF
 
-wait_until { $t->get('/held')->{status} . $t->get('/more')->{status} eq '200200' }
+wait_until { $t->get('/held')->{status} == 200
+             && $t->get('/more')->{status} == 200 }
     or die 'there are no static tokens';
 
 my @few = map { "few-$_" } 1 .. 8;

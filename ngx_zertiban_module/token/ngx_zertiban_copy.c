@@ -10,7 +10,7 @@
 #include "ngx_zertiban_copy.h"
 
 
-#define NGX_ZERTIBAN_COPY_ALIGN  256
+#define NGX_ZERTIBAN_COPY_ALIGN  ((size_t) 256)
 
 #define ngx_zertiban_copies_last(copies)                                      \
     ngx_queue_data(ngx_queue_last(&(copies)->queue), ngx_zertiban_copy_t,     \

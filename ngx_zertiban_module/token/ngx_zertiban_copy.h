@@ -14,7 +14,7 @@
 
 /* this worker's copies of tokens: a cache of at most NGX_ZERTIBAN_COPIES_MAX */
 
-#define NGX_ZERTIBAN_COPIES_MAX  (8 * 1024 * 1024)
+#define NGX_ZERTIBAN_COPIES_MAX  ((size_t) 8 << 20)
 
 
 typedef struct {
@@ -35,6 +35,8 @@ struct ngx_zertiban_copy_s {
     size_t                      size;           /* bytes at value.data */
 };
 
+
+/* there are none */
 
 void ngx_zertiban_copies_init(ngx_zertiban_copies_t *copies);
 

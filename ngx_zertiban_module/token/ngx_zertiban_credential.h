@@ -20,7 +20,7 @@
 
 /* what this worker remembers of credentials that depend on variables, bytes */
 
-#define NGX_ZERTIBAN_KNOWN_MAX  (48 * 1024 * 1024)
+#define NGX_ZERTIBAN_KNOWN_MAX  ((size_t) 48 << 20)
 
 
 /* a line of the log that is for many credentials, see ngx_zertiban_report.h */
@@ -29,6 +29,12 @@ typedef struct {
     ngx_msec_t                       next;        /* to be said again then */
     ngx_uint_t                       n;           /* not said since */
 } ngx_zertiban_said_t;
+
+
+typedef struct ngx_zertiban_credential_s  ngx_zertiban_credential_t;
+
+typedef void (*ngx_zertiban_credential_pt)(
+    ngx_zertiban_credential_t *credential);
 
 
 /* all credentials that this worker process knows; lives as long as a cycle */
@@ -61,6 +67,7 @@ typedef struct {
     ngx_event_t                      failed_more;
 
     ngx_event_handler_pt             handler;     /* of their timers */
+    ngx_zertiban_credential_pt       ended;       /* an exchange */
     ngx_shm_zone_t                  *shm_zone;
 } ngx_zertiban_credentials_t;
 
@@ -76,7 +83,7 @@ typedef struct {
 } ngx_zertiban_source_t;
 
 
-typedef struct {
+struct ngx_zertiban_credential_s {
     ngx_rbtree_node_t                rbnode;
     ngx_queue_t                      queue;       /* in "pinned", "dynamic" */
     ngx_queue_t                      waiting;     /* in that, "abandoned" */
@@ -106,7 +113,7 @@ typedef struct {
     unsigned                         abandoned:1; /* in that queue */
     unsigned                         handed:1;    /* to those who waited */
     unsigned                         lapsed:1;    /* to be forgotten */
-} ngx_zertiban_credential_t;
+};
 
 
 /* returns NULL if there is no memory */
@@ -132,8 +139,9 @@ ngx_zertiban_credential_t *ngx_zertiban_credential_find(
 /*
  * Makes a credential that is not there, without a token; identity->grant is
  * that of a source.  With "pool" it lives as long as that and uses the strings
- * of "identity" in place: for those that the configuration names.  Without, they
- * are copied, and it may be gone when the event loop runs, unless it is held.
+ * of "identity" in place: for those that the configuration names.  Without,
+ * they are copied, and it may be gone when the event loop runs, unless it is
+ * held.
  *
  * Returns NULL if there is no memory.
  */
@@ -143,6 +151,9 @@ ngx_zertiban_credential_t *ngx_zertiban_credential_create(
     ngx_zertiban_identity_t *identity);
 
 #define ngx_zertiban_credential_hold(c)     (c)->refs++
+
+/* it stays until the event loop runs at least */
+
 void ngx_zertiban_credential_release(ngx_zertiban_credential_t *credential);
 
 /* has credentials->handler called at "next" or earlier */

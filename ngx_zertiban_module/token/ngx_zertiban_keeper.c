@@ -9,20 +9,18 @@
 
 
 #include "ngx_zertiban_keeper.h"
+#include "ngx_zertiban_exchange.h"
 #include "ngx_zertiban_notify.h"
 #include "ngx_zertiban_report.h"
 #include "ngx_zertiban_waiters.h"
 
 
-#define NGX_ZERTIBAN_SEEN          1000    /* ms, to be seen as used */
-#define NGX_ZERTIBAN_STEP          10      /* ms, between credentials at the
-                                              start */
-#define NGX_ZERTIBAN_SICK          1000    /* ms, after a local failure */
-#define NGX_ZERTIBAN_FETCHING_MAX  256     /* exchanges in flight */
-
-#define NGX_ZERTIBAN_SWEEP         5000    /* ms */
-#define NGX_ZERTIBAN_IDLE_COPY     10000   /* ms, then it is wiped */
-#define NGX_ZERTIBAN_IDLE          900000  /* ms, then it is forgotten */
+#define NGX_ZERTIBAN_SEEN       1000    /* ms, to be seen as used */
+#define NGX_ZERTIBAN_STEP       10      /* ms, between credentials at the
+                                           start */
+#define NGX_ZERTIBAN_SWEEP      5000    /* ms */
+#define NGX_ZERTIBAN_IDLE_COPY  10000   /* ms, then it is wiped */
+#define NGX_ZERTIBAN_IDLE       900000  /* ms, then it is forgotten */
 
 
 static void ngx_zertiban_keeper_start_handler(ngx_event_t *ev);
@@ -38,29 +36,7 @@ static ngx_int_t ngx_zertiban_keeper_copy(ngx_zertiban_credential_t *credential,
     ngx_zertiban_ask_t *ask);
 static void ngx_zertiban_keeper_found(ngx_zertiban_credential_t *credential,
     ngx_zertiban_ask_t *ask);
-static ngx_uint_t ngx_zertiban_keeper_crowded(
-    ngx_zertiban_credential_t *credential);
-static ngx_uint_t ngx_zertiban_keeper_give_up(
-    ngx_zertiban_credentials_t *credentials);
-static ngx_uint_t ngx_zertiban_keeper_sick(
-    ngx_zertiban_credentials_t *credentials);
-static void ngx_zertiban_keeper_exchange(
-    ngx_zertiban_credential_t *credential, ngx_uint_t fetching);
-static void ngx_zertiban_keeper_abort(ngx_zertiban_credential_t *credential,
-    ngx_uint_t sent);
-static void ngx_zertiban_keeper_handler(void *data,
-    ngx_zertiban_verdict_t *verdict, ngx_msec_t sent);
-static void ngx_zertiban_keeper_end(ngx_zertiban_credential_t *credential,
-    ngx_zertiban_verdict_t *verdict, ngx_msec_t sent);
-static void ngx_zertiban_keeper_publish(
-    ngx_zertiban_credential_t *credential, ngx_zertiban_verdict_t *verdict,
-    ngx_msec_t sent);
-static void ngx_zertiban_keeper_hand(ngx_zertiban_credential_t *credential,
-    ngx_str_t *token, ngx_msec_t usable, ngx_atomic_uint_t generation);
-static void ngx_zertiban_keeper_fail(ngx_zertiban_credential_t *credential,
-    ngx_zertiban_verdict_t *verdict);
-static void ngx_zertiban_keeper_release(
-    ngx_zertiban_credential_t *credential, ngx_uint_t sent);
+static void ngx_zertiban_keeper_ended(ngx_zertiban_credential_t *credential);
 static void ngx_zertiban_keeper_changed(void *data);
 static void ngx_zertiban_keeper_timer_handler(ngx_event_t *ev);
 static void ngx_zertiban_keeper_abandoned(
@@ -75,6 +51,7 @@ ngx_zertiban_keeper_start(ngx_cycle_t *cycle,
     ngx_event_t  *ev;
 
     credentials->handler = ngx_zertiban_keeper_timer_handler;
+    credentials->ended = ngx_zertiban_keeper_ended;
 
     ngx_zertiban_notify_listen(cycle, ngx_zertiban_keeper_changed,
                                credentials);
@@ -154,7 +131,7 @@ ngx_zertiban_keeper_stop_queue(ngx_queue_t *credentials)
         credential = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
 
         if (credential->exchange) {
-            ngx_zertiban_keeper_abort(credential, 0);
+            ngx_zertiban_exchange_abort(credential, 0);
             ngx_zertiban_notify();
         }
     }
@@ -252,13 +229,17 @@ ngx_zertiban_keeper_ask(ngx_zertiban_credential_t *credential,
 
         rc = ngx_zertiban_keeper_acquire(credential, ask);
 
+        if (rc == NGX_OK) {
+            ngx_zertiban_keeper_found(credential, ask);
+        }
+
         if (credentials->look.lease == 0) {
             break;
         }
 
         credential->used = 0;
 
-        ngx_zertiban_keeper_exchange(credential, rc == NGX_AGAIN);
+        ngx_zertiban_exchange_start(credential, rc == NGX_AGAIN);
 
         if (rc != NGX_AGAIN || credential->exchange) {
             break;
@@ -267,22 +248,12 @@ ngx_zertiban_keeper_ask(ngx_zertiban_credential_t *credential,
         /* it has failed already, and that is the answer */
     }
 
-    switch (rc) {
+    if (rc != NGX_OK && !credential->handed) {
+        ngx_zertiban_copy_free(&credentials->copies, &credential->copy);
+    }
 
-    case NGX_OK:
-        ngx_zertiban_keeper_found(credential, ask);
-        break;
-
-    case NGX_ERROR:
+    if (rc == NGX_ERROR) {
         ngx_zertiban_report_full(credential);
-
-        /* fall through */
-
-    default:
-
-        if (!credential->handed) {
-            ngx_zertiban_copy_free(&credentials->copies, &credential->copy);
-        }
     }
 
     ngx_zertiban_credential_arm(credential, credentials->look.next);
@@ -291,7 +262,7 @@ ngx_zertiban_keeper_ask(ngx_zertiban_credential_t *credential,
 }
 
 
-/* asks the zone; an exchange that nobody waits for any more is given up for it */
+/* an exchange that nobody waits for any more is given up for it */
 
 static ngx_int_t
 ngx_zertiban_keeper_acquire(ngx_zertiban_credential_t *credential,
@@ -303,7 +274,7 @@ ngx_zertiban_keeper_acquire(ngx_zertiban_credential_t *credential,
 
     credentials = ngx_zertiban_credential_set(credential);
 
-    if (ngx_zertiban_keeper_sick(credentials)) {
+    if (ngx_zertiban_exchange_sick(credentials)) {
         ask->refresh = 0;
         ask->fetch = 0;
     }
@@ -312,13 +283,13 @@ ngx_zertiban_keeper_acquire(ngx_zertiban_credential_t *credential,
 
     ask->pinned = credential->pinned;
     ask->timeout = ngx_zertiban_credential_source(credential)->client->timeout;
-    ask->fetch = (fetch && !ngx_zertiban_keeper_crowded(credential));
+    ask->fetch = (fetch && !ngx_zertiban_exchange_crowded(credential));
 
     rc = ngx_zertiban_keeper_copy(credential, ask);
 
     if (rc == NGX_BUSY && fetch && !ask->fetch) {
 
-        if (ngx_zertiban_keeper_give_up(credentials)) {
+        if (ngx_zertiban_exchange_give_up(credentials)) {
             ask->fetch = 1;
             return ngx_zertiban_keeper_copy(credential, ask);
         }
@@ -404,6 +375,8 @@ ngx_zertiban_keeper_found(ngx_zertiban_credential_t *credential,
         return;
     }
 
+    /* it is there, and so this cannot fail; it is the last copied one now */
+
     (void) ngx_zertiban_copy_get(&credentials->copies, &credential->copy,
                                  look->len);
 
@@ -429,65 +402,6 @@ ngx_zertiban_keeper_found(ngx_zertiban_credential_t *credential,
 }
 
 
-/*
- * Exchanges without a token, which requests wait for, take connections from
- * those requests: they are a quarter at most, and a quarter of that is for what
- * the configuration names.
- */
-
-static ngx_uint_t
-ngx_zertiban_keeper_crowded(ngx_zertiban_credential_t *credential)
-{
-    ngx_uint_t                   max;
-    ngx_zertiban_credentials_t  *credentials;
-
-    credentials = ngx_zertiban_credential_set(credential);
-
-    max = ngx_min(ngx_cycle->connection_n / 4, NGX_ZERTIBAN_FETCHING_MAX);
-
-    if (!credential->pinned && !ngx_queue_empty(&credentials->pinned)) {
-        max -= max / 4;
-    }
-
-    return credentials->fetching >= ngx_max(max, 1);
-}
-
-
-/* whether there was an exchange that nobody waits for any more */
-
-static ngx_uint_t
-ngx_zertiban_keeper_give_up(ngx_zertiban_credentials_t *credentials)
-{
-    ngx_queue_t                *q;
-    ngx_zertiban_credential_t  *credential;
-
-    while (!ngx_queue_empty(&credentials->abandoned)) {
-
-        q = ngx_queue_head(&credentials->abandoned);
-        credential = ngx_queue_data(q, ngx_zertiban_credential_t, waiting);
-
-        ngx_zertiban_waiters_reclaim(credential);
-
-        if (!ngx_zertiban_zone_wanted(ngx_zertiban_credential_zone(credential),
-                                      credential->key))
-        {
-            ngx_zertiban_keeper_abort(credential, 1);
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static ngx_uint_t
-ngx_zertiban_keeper_sick(ngx_zertiban_credentials_t *credentials)
-{
-    return credentials->sick
-           && ngx_zertiban_before(ngx_current_msec, credentials->sick);
-}
-
-
 void
 ngx_zertiban_keeper_doubt(ngx_zertiban_credential_t *credential,
     ngx_atomic_uint_t generation)
@@ -505,242 +419,16 @@ ngx_zertiban_keeper_doubt(ngx_zertiban_credential_t *credential,
 }
 
 
-/*
- * Runs the exchange of look.lease, and ends that in the zone; it may have
- * failed already when the function returns.
- */
+/* of exchange; for the timer: who needs another exchange will ask for it */
 
 static void
-ngx_zertiban_keeper_exchange(ngx_zertiban_credential_t *credential,
-    ngx_uint_t fetching)
+ngx_zertiban_keeper_ended(ngx_zertiban_credential_t *credential)
 {
-    ngx_zertiban_client_t       *client;
-    ngx_zertiban_source_t       *source;
-    ngx_zertiban_verdict_t       verdict;
-    ngx_zertiban_credentials_t  *credentials;
-
-    if (credential->exchange) {
-
-        /* a worker that was stopped for longer than its lease */
-
-        ngx_zertiban_keeper_abort(credential, 1);
-    }
-
-    source = ngx_zertiban_credential_source(credential);
-    credentials = source->credentials;
-
-    client = ngx_zertiban_client_create(source->client,
-                                        &credential->identity.id,
-                                        &credential->identity.secret,
-                                        &source->grant.scope,
-                                        ngx_zertiban_keeper_handler,
-                                        credential);
-
-    ngx_zertiban_credential_hold(credential);
-
-    credential->exchange = client;
-    credential->lease = credentials->look.lease;
-
-    if (fetching) {
-        credential->fetching = 1;
-        credentials->fetching++;
-    }
-
-    if (client) {
-        ngx_zertiban_client_start(client);
-        return;
-    }
-
-    ngx_memzero(&verdict, sizeof(ngx_zertiban_verdict_t));
-
-    ngx_zertiban_verdict_set(&verdict, NGX_ZERTIBAN_BUSY,
-                             "not enough memory for a token request");
-
-    ngx_zertiban_keeper_handler(credential, &verdict, ngx_current_msec);
-}
-
-
-static void
-ngx_zertiban_keeper_abort(ngx_zertiban_credential_t *credential,
-    ngx_uint_t sent)
-{
-    ngx_zertiban_client_abort(credential->exchange);
-    ngx_zertiban_keeper_release(credential, sent);
-}
-
-
-/* of the client: without a verdict nginx closes its connections */
-
-static void
-ngx_zertiban_keeper_handler(void *data, ngx_zertiban_verdict_t *verdict,
-    ngx_msec_t sent)
-{
-    ngx_zertiban_credential_t *credential = data;
-
     ngx_zertiban_ask_t  ask;
 
-    if (verdict) {
-        ngx_zertiban_keeper_end(credential, verdict, sent);
-    }
+    ngx_memzero(&ask, sizeof(ngx_zertiban_ask_t));
 
-    ngx_zertiban_keeper_release(credential, 0);
-
-    ngx_zertiban_waiters_wake(ngx_zertiban_credential_set(credential));
-    ngx_zertiban_notify();
-
-    if (verdict) {
-
-        /* for the timer: whoever needs another exchange will ask for it */
-
-        ngx_memzero(&ask, sizeof(ngx_zertiban_ask_t));
-
-        (void) ngx_zertiban_keeper_ask(credential, &ask);
-    }
-}
-
-
-static void
-ngx_zertiban_keeper_end(ngx_zertiban_credential_t *credential,
-    ngx_zertiban_verdict_t *verdict, ngx_msec_t sent)
-{
-    if (verdict->error == NGX_ZERTIBAN_OK) {
-        ngx_zertiban_keeper_publish(credential, verdict, sent);
-    }
-
-    /* set also if the token could not be used */
-
-    if (verdict->error == NGX_ZERTIBAN_BUSY) {
-        ngx_zertiban_credential_set(credential)->sick = ngx_current_msec
-                                                        + NGX_ZERTIBAN_SICK;
-
-        ngx_zertiban_report_lack(credential, &verdict->reason);
-
-    } else if (verdict->error != NGX_ZERTIBAN_OK) {
-        ngx_zertiban_keeper_fail(credential, verdict);
-    }
-}
-
-
-static void
-ngx_zertiban_keeper_publish(ngx_zertiban_credential_t *credential,
-    ngx_zertiban_verdict_t *verdict, ngx_msec_t sent)
-{
-    ngx_int_t               rc;
-    ngx_msec_t              usable;
-    ngx_zertiban_life_t     life;
-    ngx_zertiban_outcome_t  outcome;
-
-    life.sent = sent;
-    life.lifetime = (ngx_msec_t) verdict->lifetime * 1000;
-    life.refresh_before
-                    = ngx_zertiban_credential_source(credential)->refresh_before;
-
-    usable = ngx_zertiban_zone_usable(&life);
-
-    if (!ngx_zertiban_before(ngx_current_msec, usable)) {
-        ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_BAD_RESPONSE,
-                                 "the token had expired when it came");
-        return;
-    }
-
-    outcome.generation = 0;
-
-    rc = ngx_zertiban_zone_publish(ngx_zertiban_credential_zone(credential),
-                                   credential->key, credential->lease,
-                                   &verdict->token, &life, &outcome);
-
-    if (rc == NGX_DECLINED) {
-        return;
-    }
-
-    if (!ngx_queue_empty(&credential->waiters)) {
-        ngx_zertiban_keeper_hand(credential, &verdict->token, usable,
-                                 outcome.generation);
-    }
-
-    if (rc == NGX_ERROR) {
-        ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_ZONE_FULL,
-                                 "the zone has no room for the token, make "
-                                 "\"zertiban_zone\" larger");
-
-    } else if (outcome.failures) {
-        ngx_zertiban_report_again(credential, outcome.failures);
-    }
-}
-
-
-/*
- * Those who have waited in this worker get the token, whatever becomes of it in
- * the zone.
- */
-
-static void
-ngx_zertiban_keeper_hand(ngx_zertiban_credential_t *credential,
-    ngx_str_t *token, ngx_msec_t usable, ngx_atomic_uint_t generation)
-{
-    ngx_zertiban_copy_t         *copy;
-    ngx_zertiban_credentials_t  *credentials;
-
-    credentials = ngx_zertiban_credential_set(credential);
-
-    if (ngx_zertiban_copy_get(&credentials->copies, &credential->copy,
-                              NGX_ZERTIBAN_SCHEME_LEN + token->len)
-        != NGX_OK)
-    {
-        /* they look in the zone */
-        return;
-    }
-
-    copy = credential->copy;
-
-    copy->generation = generation;
-    copy->usable = usable;
-    copy->value.len = ngx_sprintf(copy->value.data, NGX_ZERTIBAN_SCHEME "%V",
-                                  token)
-                      - copy->value.data;
-
-    /* others have to look */
-
-    credential->fresh = ngx_current_msec;
-    credential->handed = 1;
-}
-
-
-static void
-ngx_zertiban_keeper_fail(ngx_zertiban_credential_t *credential,
-    ngx_zertiban_verdict_t *verdict)
-{
-    ngx_zertiban_outcome_t  outcome;
-
-    if (ngx_zertiban_zone_fail(ngx_zertiban_credential_zone(credential),
-                               credential->key, credential->lease,
-                               verdict->error, verdict->retry_after, &outcome)
-        == NGX_OK)
-    {
-        ngx_zertiban_report_failure(credential, verdict, &outcome);
-    }
-}
-
-
-/* the lease has gone with the outcome, if there is one */
-
-static void
-ngx_zertiban_keeper_release(ngx_zertiban_credential_t *credential,
-    ngx_uint_t sent)
-{
-    ngx_zertiban_zone_release(ngx_zertiban_credential_zone(credential),
-                              credential->key, credential->lease, sent);
-
-    credential->exchange = NULL;
-
-    if (credential->fetching) {
-        credential->fetching = 0;
-        ngx_zertiban_credential_set(credential)->fetching--;
-    }
-
-    ngx_zertiban_waiters_reclaim(credential);
-
-    ngx_zertiban_credential_release(credential);
+    (void) ngx_zertiban_keeper_ask(credential, &ask);
 }
 
 
@@ -798,7 +486,7 @@ ngx_zertiban_keeper_abandoned(ngx_zertiban_credential_t *credential)
         if (!ngx_zertiban_zone_wanted(ngx_zertiban_credential_zone(credential),
                                       credential->key))
         {
-            ngx_zertiban_keeper_abort(credential, 1);
+            ngx_zertiban_exchange_abort(credential, 1);
             ngx_zertiban_keeper_lapse(credential);
             return;
         }

@@ -22,7 +22,7 @@ void ngx_zertiban_keeper_stop(ngx_zertiban_credentials_t *credentials);
  * worker is to.  Takes no lock while the worker's copy is current.
  *
  * Returns
- *     NGX_OK        copy->value is the header's value, until the event loop runs
+ *     NGX_OK        copy->value is the header's value, until the next look
  *     NGX_AGAIN     an exchange is in flight, or will be
  *     NGX_DECLINED  there is none: look.error, and look.delay in ms, of the set
  *     NGX_BUSY      there is none, and this worker cannot run an exchange now

@@ -20,17 +20,14 @@ static void ngx_zertiban_report_more(ngx_zertiban_credentials_t *credentials);
 static void ngx_zertiban_report_more_handler(ngx_event_t *ev);
 
 
-#define ngx_zertiban_report_zone(c)                                           \
-    (&ngx_zertiban_credential_zone(c)->name)
-
-
 void
 ngx_zertiban_report_failure(ngx_zertiban_credential_t *credential,
     ngx_zertiban_verdict_t *verdict, ngx_zertiban_outcome_t *outcome)
 {
-    u_char      *p, *last;
-    ngx_uint_t   level;
-    u_char       answer[2 * NGX_ZERTIBAN_REASON_MAX + 64];
+    u_char               *p, *last;
+    ngx_uint_t            level;
+    ngx_zertiban_zone_t  *zone;
+    u_char                answer[2 * NGX_ZERTIBAN_REASON_MAX + 64];
 
     p = answer;
     last = answer + sizeof(answer);
@@ -49,14 +46,14 @@ ngx_zertiban_report_failure(ngx_zertiban_credential_t *credential,
     }
 
     level = ngx_zertiban_report_level(credential, verdict, outcome->failures);
+    zone = ngx_zertiban_credential_zone(credential);
 
     ngx_log_error(level, ngx_cycle->log, 0,
                   "no new token for client \"%V\" from \"%V\": %V%*s, "
                   "attempt %ui, next in %M ms, zertiban zone \"%V\"",
                   &credential->identity.id, &credential->identity.grant->url,
                   &verdict->reason, (size_t) (p - answer), answer,
-                  outcome->failures, outcome->delay,
-                  ngx_zertiban_report_zone(credential));
+                  outcome->failures, outcome->delay, &zone->name);
 }
 
 
@@ -131,16 +128,17 @@ static void
 ngx_zertiban_report_more_handler(ngx_event_t *ev)
 {
     ngx_zertiban_said_t         *said;
+    ngx_zertiban_zone_t         *zone;
     ngx_zertiban_credentials_t  *credentials;
 
     credentials = ev->data;
     said = &credentials->failed;
+    zone = credentials->shm_zone->data;
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "no token for %ui more new credentials, which are named at "
                   "the level \"info\", zertiban zone \"%V\"",
-                  said->n,
-                  &((ngx_zertiban_zone_t *) credentials->shm_zone->data)->name);
+                  said->n, &zone->name);
 
     said->n = 0;
     said->next = ngx_current_msec + NGX_ZERTIBAN_SAY;
@@ -162,17 +160,20 @@ ngx_zertiban_report_again(ngx_zertiban_credential_t *credential,
 void
 ngx_zertiban_report_full(ngx_zertiban_credential_t *credential)
 {
-    ngx_uint_t  level;
+    ngx_uint_t            level;
+    ngx_zertiban_zone_t  *zone;
 
     level = ngx_zertiban_report_due(
                               &ngx_zertiban_credential_set(credential)->full)
             ? NGX_LOG_ERR : NGX_LOG_INFO;
 
+    zone = ngx_zertiban_credential_zone(credential);
+
     ngx_log_error(level, ngx_cycle->log, 0,
                   "no room for client \"%V\" of \"%V\", make "
                   "\"zertiban_zone\" larger, zertiban zone \"%V\"",
                   &credential->identity.id, &credential->identity.grant->url,
-                  ngx_zertiban_report_zone(credential));
+                  &zone->name);
 }
 
 
@@ -180,17 +181,20 @@ void
 ngx_zertiban_report_lack(ngx_zertiban_credential_t *credential,
     ngx_str_t *reason)
 {
-    ngx_uint_t  level;
+    ngx_uint_t            level;
+    ngx_zertiban_zone_t  *zone;
 
     level = ngx_zertiban_report_due(
                               &ngx_zertiban_credential_set(credential)->lack)
             ? NGX_LOG_ERR : NGX_LOG_INFO;
 
+    zone = ngx_zertiban_credential_zone(credential);
+
     ngx_log_error(level, ngx_cycle->log, 0,
                   "this worker process cannot get a token for client \"%V\" "
                   "from \"%V\": %V, zertiban zone \"%V\"",
                   &credential->identity.id, &credential->identity.grant->url,
-                  reason, ngx_zertiban_report_zone(credential));
+                  reason, &zone->name);
 }
 
 

@@ -34,6 +34,8 @@ typedef struct {
 } ngx_zertiban_identity_t;
 
 
+/* whether they say the same */
+
 ngx_uint_t ngx_zertiban_grant_equal(ngx_zertiban_grant_t *one,
     ngx_zertiban_grant_t *two);
 

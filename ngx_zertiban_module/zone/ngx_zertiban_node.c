@@ -17,6 +17,8 @@
 #define NGX_ZERTIBAN_SAY          10000     /* ms, between lines of the log */
 
 
+static void ngx_zertiban_node_use(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node);
 static uint32_t ngx_zertiban_node_hash(u_char *key);
 static ngx_zertiban_node_t *ngx_zertiban_node_create(ngx_zertiban_zone_t *zone,
     u_char *key);
@@ -81,7 +83,7 @@ ngx_zertiban_node_get(ngx_zertiban_zone_t *zone, u_char *key)
 }
 
 
-void
+static void
 ngx_zertiban_node_use(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node)
 {
     ngx_queue_remove(&node->queue);

@@ -89,11 +89,6 @@ ngx_zertiban_node_t *ngx_zertiban_node_find(ngx_zertiban_zone_t *zone,
 ngx_zertiban_node_t *ngx_zertiban_node_get(ngx_zertiban_zone_t *zone,
     u_char *key);
 
-/* makes it the last used one */
-
-void ngx_zertiban_node_use(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_node_t *node);
-
 /*
  * Replaces the token of the node by the strings "scheme" and "token", with a
  * new generation; the caller sets how long it lives.  The tokens unused for

@@ -24,7 +24,7 @@
 
 /* all other memory of the zone is allocated in pieces of this size, bytes */
 
-#define NGX_ZERTIBAN_PIECE        256
+#define NGX_ZERTIBAN_PIECE        ((size_t) 256)
 
 /* moments and lifetimes in ms would wrap: a dead token would look alive */
 

@@ -3,7 +3,7 @@
  * Copyright (C) the ngx_zertiban_module authors
  *
  * What makes a credential usable, and what makes two of them the same: two
- * times URL, id, secret and scope, a line each.
+ * times URL, id, secret, scope and "trust", a line each.
  */
 
 
@@ -13,8 +13,19 @@
 #include "ngx_zertiban_secret.h"
 
 
-static void fuzz_pair(ngx_zertiban_identity_t *one,
-    ngx_zertiban_identity_t *two, u_char *key1, u_char *key2);
+#define FUZZ_MEMBERS  5
+
+
+typedef struct {
+    ngx_str_t                 members[FUZZ_MEMBERS];
+    ngx_zertiban_grant_t      grant;
+    ngx_zertiban_identity_t   identity;
+} fuzz_named_t;
+
+
+static void fuzz_name(fuzz_named_t *ids, ngx_uint_t n);
+static void fuzz_pair(fuzz_named_t *one, fuzz_named_t *two, u_char *key1,
+    u_char *key2);
 static ngx_int_t fuzz_sign(ngx_int_t n);
 static void fuzz_checks(ngx_str_t *s);
 
@@ -22,21 +33,21 @@ static void fuzz_checks(ngx_str_t *s);
 void
 fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
 {
-    u_char                    keys[4][NGX_ZERTIBAN_KEY_LEN];
-    uint32_t                  seed;
-    ngx_str_t                 line, *s;
-    ngx_uint_t                i, n;
-    ngx_zertiban_identity_t   ids[4];
+    u_char         keys[4][NGX_ZERTIBAN_KEY_LEN];
+    uint32_t       seed;
+    ngx_str_t      line, *s;
+    ngx_uint_t     i, n;
+    fuzz_named_t   ids[4];
 
     seed = fuzz_seed(input);
 
     for (n = 0; n < 2; n++) {
 
-        for (s = &ids[n].url; s <= &ids[n].scope; s++) {
+        for (i = 0; i < FUZZ_MEMBERS; i++) {
             line = fuzz_line(input);
-            *s = fuzz_copy(pool, &line);
+            ids[n].members[i] = fuzz_copy(pool, &line);
 
-            fuzz_checks(s);
+            fuzz_checks(&ids[n].members[i]);
         }
     }
 
@@ -44,12 +55,12 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
 
     for (n = 2; n < 4; n++) {
 
-        for (i = 0; i < 4; i++) {
-            (&ids[n].url)[i] = fuzz_copy(pool, &(&ids[0].url)[i]);
+        for (i = 0; i < FUZZ_MEMBERS; i++) {
+            ids[n].members[i] = fuzz_copy(pool, &ids[0].members[i]);
         }
     }
 
-    s = &ids[3].url + fuzz_random(&seed, 3);
+    s = &ids[3].members[fuzz_random(&seed, FUZZ_MEMBERS - 1)];
 
     if (s[0].len) {
         line.len = s[1].len + 1;
@@ -63,7 +74,10 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
     }
 
     for (i = 0; i < 4; i++) {
-        fuzz_check(ngx_zertiban_identity_key(&ids[i], keys[i]) == NGX_OK);
+        fuzz_name(ids, i);
+
+        fuzz_check(ngx_zertiban_identity_key(&ids[i].identity, keys[i])
+                   == NGX_OK);
 
         for (n = 0; n <= i; n++) {
             fuzz_pair(&ids[i], &ids[n], keys[i], keys[n]);
@@ -74,36 +88,67 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
 
     for (n = 0; n < 4; n++) {
 
-        if (ngx_zertiban_identity_cmp(&ids[0], &ids[1]) <= 0
-            && ngx_zertiban_identity_cmp(&ids[1], &ids[n]) <= 0)
+        if (ngx_zertiban_identity_cmp(&ids[0].identity, &ids[1].identity) <= 0
+            && ngx_zertiban_identity_cmp(&ids[1].identity, &ids[n].identity)
+               <= 0)
         {
-            fuzz_check(ngx_zertiban_identity_cmp(&ids[0], &ids[n]) <= 0);
+            fuzz_check(ngx_zertiban_identity_cmp(&ids[0].identity,
+                                                 &ids[n].identity)
+                       <= 0);
+        }
+    }
+}
+
+
+/* equal grants are one, as in a configuration */
+
+static void
+fuzz_name(fuzz_named_t *ids, ngx_uint_t n)
+{
+    ngx_uint_t     i;
+    fuzz_named_t  *named;
+
+    named = &ids[n];
+
+    named->grant.url = named->members[0];
+    named->grant.scope = named->members[3];
+    named->grant.trust = named->members[4];
+
+    named->identity.grant = &named->grant;
+    named->identity.id = named->members[1];
+    named->identity.secret = named->members[2];
+
+    for (i = 0; i < n; i++) {
+        if (ngx_zertiban_grant_equal(&ids[i].grant, &named->grant)) {
+            named->identity.grant = ids[i].identity.grant;
+            break;
         }
     }
 }
 
 
 static void
-fuzz_pair(ngx_zertiban_identity_t *one, ngx_zertiban_identity_t *two,
-    u_char *key1, u_char *key2)
+fuzz_pair(fuzz_named_t *one, fuzz_named_t *two, u_char *key1, u_char *key2)
 {
     ngx_int_t   rc;
-    ngx_uint_t  equal;
+    ngx_uint_t  i, equal;
 
-    equal = fuzz_str_eq(&one->url, &two->url)
-            && fuzz_str_eq(&one->id, &two->id)
-            && fuzz_str_eq(&one->secret, &two->secret)
-            && fuzz_str_eq(&one->scope, &two->scope);
+    equal = 1;
 
-    rc = ngx_zertiban_identity_cmp(one, two);
+    for (i = 0; i < FUZZ_MEMBERS; i++) {
+        equal &= fuzz_str_eq(&one->members[i], &two->members[i]);
+    }
+
+    rc = ngx_zertiban_identity_cmp(&one->identity, &two->identity);
 
     fuzz_check((rc == 0) == equal);
     fuzz_check(fuzz_sign(rc)
-               == -fuzz_sign(ngx_zertiban_identity_cmp(two, one)));
+               == -fuzz_sign(ngx_zertiban_identity_cmp(&two->identity,
+                                                       &one->identity)));
 
     if (equal) {
-        fuzz_check(ngx_zertiban_identity_hash(one)
-                   == ngx_zertiban_identity_hash(two));
+        fuzz_check(ngx_zertiban_identity_hash(&one->identity)
+                   == ngx_zertiban_identity_hash(&two->identity));
     }
 
     fuzz_check((ngx_memcmp(key1, key2, NGX_ZERTIBAN_KEY_LEN) == 0) == equal);

@@ -1,9 +1,10 @@
 
 /*
  * To be preloaded into nginx: its wall clock can be set off, epoll can be made
- * to fail, one process can be kept from getting what it needs, and a process can be killed or stopped in the middle of a copy, a
- * look or a wipe, and so with the mutex of a zone.  What is to be done is in a file that
- * all processes map and the test writes; see Shim.pm.
+ * to fail, one process can be kept from getting what it needs, and one can be
+ * killed or stopped in the middle of a copy, a look or a wipe, and so with the
+ * mutex of a zone.  What is to be done is in a file that all processes map and
+ * the test writes; see Shim.pm.
  */
 
 

@@ -1,0 +1,322 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The exchanges that this worker runs: how many, and what becomes of them in
+ * the zone, for those who wait, and in the log.
+ */
+
+
+#include "ngx_zertiban_exchange.h"
+#include "ngx_zertiban_notify.h"
+#include "ngx_zertiban_report.h"
+#include "ngx_zertiban_waiters.h"
+
+
+#define NGX_ZERTIBAN_SICK          1000    /* ms, after a local failure */
+#define NGX_ZERTIBAN_FETCHING_MAX  256
+
+
+static void ngx_zertiban_exchange_handler(void *data,
+    ngx_zertiban_verdict_t *verdict, ngx_msec_t sent);
+static void ngx_zertiban_exchange_end(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_verdict_t *verdict, ngx_msec_t sent);
+static void ngx_zertiban_exchange_publish(
+    ngx_zertiban_credential_t *credential, ngx_zertiban_verdict_t *verdict,
+    ngx_msec_t sent);
+static void ngx_zertiban_exchange_hand(ngx_zertiban_credential_t *credential,
+    ngx_str_t *token, ngx_msec_t usable, ngx_atomic_uint_t generation);
+static void ngx_zertiban_exchange_fail(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_verdict_t *verdict);
+static void ngx_zertiban_exchange_release(
+    ngx_zertiban_credential_t *credential, ngx_uint_t sent);
+
+
+/*
+ * Exchanges without a token, which requests wait for, take connections from
+ * those requests: they are a quarter at most, and a quarter of that is for what
+ * the configuration names.
+ */
+
+ngx_uint_t
+ngx_zertiban_exchange_crowded(ngx_zertiban_credential_t *credential)
+{
+    ngx_uint_t                   max;
+    ngx_zertiban_credentials_t  *credentials;
+
+    credentials = ngx_zertiban_credential_set(credential);
+
+    max = ngx_min(ngx_cycle->connection_n / 4, NGX_ZERTIBAN_FETCHING_MAX);
+
+    if (!credential->pinned && !ngx_queue_empty(&credentials->pinned)) {
+        max -= max / 4;
+    }
+
+    return credentials->fetching >= ngx_max(max, 1);
+}
+
+
+ngx_uint_t
+ngx_zertiban_exchange_give_up(ngx_zertiban_credentials_t *credentials)
+{
+    ngx_queue_t                *q;
+    ngx_zertiban_credential_t  *credential;
+
+    while (!ngx_queue_empty(&credentials->abandoned)) {
+
+        q = ngx_queue_head(&credentials->abandoned);
+        credential = ngx_queue_data(q, ngx_zertiban_credential_t, waiting);
+
+        ngx_zertiban_waiters_reclaim(credential);
+
+        if (!ngx_zertiban_zone_wanted(ngx_zertiban_credential_zone(credential),
+                                      credential->key))
+        {
+            ngx_zertiban_exchange_abort(credential, 1);
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+ngx_uint_t
+ngx_zertiban_exchange_sick(ngx_zertiban_credentials_t *credentials)
+{
+    return credentials->sick
+           && ngx_zertiban_before(ngx_current_msec, credentials->sick);
+}
+
+
+void
+ngx_zertiban_exchange_start(ngx_zertiban_credential_t *credential,
+    ngx_uint_t fetching)
+{
+    ngx_zertiban_client_t       *client;
+    ngx_zertiban_source_t       *source;
+    ngx_zertiban_verdict_t       verdict;
+    ngx_zertiban_credentials_t  *credentials;
+
+    if (credential->exchange) {
+
+        /* a worker that was stopped for longer than its lease */
+
+        ngx_zertiban_exchange_abort(credential, 1);
+    }
+
+    source = ngx_zertiban_credential_source(credential);
+    credentials = source->credentials;
+
+    client = ngx_zertiban_client_create(source->client,
+                                        &credential->identity.id,
+                                        &credential->identity.secret,
+                                        &source->grant.scope,
+                                        ngx_zertiban_exchange_handler,
+                                        credential);
+
+    ngx_zertiban_credential_hold(credential);
+
+    credential->exchange = client;
+    credential->lease = credentials->look.lease;
+
+    if (fetching) {
+        credential->fetching = 1;
+        credentials->fetching++;
+    }
+
+    if (client) {
+        ngx_zertiban_client_start(client);
+        return;
+    }
+
+    ngx_memzero(&verdict, sizeof(ngx_zertiban_verdict_t));
+
+    ngx_zertiban_verdict_set(&verdict, NGX_ZERTIBAN_BUSY,
+                             "not enough memory for a token request");
+
+    ngx_zertiban_exchange_handler(credential, &verdict, ngx_current_msec);
+}
+
+
+void
+ngx_zertiban_exchange_abort(ngx_zertiban_credential_t *credential,
+    ngx_uint_t sent)
+{
+    ngx_zertiban_client_abort(credential->exchange);
+    ngx_zertiban_exchange_release(credential, sent);
+}
+
+
+/* of the client: without a verdict nginx closes its connections */
+
+static void
+ngx_zertiban_exchange_handler(void *data, ngx_zertiban_verdict_t *verdict,
+    ngx_msec_t sent)
+{
+    ngx_zertiban_credential_t *credential = data;
+
+    ngx_zertiban_credentials_t  *credentials;
+
+    credentials = ngx_zertiban_credential_set(credential);
+
+    if (verdict) {
+        ngx_zertiban_exchange_end(credential, verdict, sent);
+    }
+
+    ngx_zertiban_exchange_release(credential, 0);
+
+    ngx_zertiban_waiters_wake(credentials);
+    ngx_zertiban_notify();
+
+    if (verdict) {
+        credentials->ended(credential);
+    }
+}
+
+
+static void
+ngx_zertiban_exchange_end(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_verdict_t *verdict, ngx_msec_t sent)
+{
+    if (verdict->error == NGX_ZERTIBAN_OK) {
+        ngx_zertiban_exchange_publish(credential, verdict, sent);
+    }
+
+    /* set also if the token could not be used */
+
+    if (verdict->error == NGX_ZERTIBAN_BUSY) {
+        ngx_zertiban_credential_set(credential)->sick = ngx_current_msec
+                                                        + NGX_ZERTIBAN_SICK;
+
+        ngx_zertiban_report_lack(credential, &verdict->reason);
+
+    } else if (verdict->error != NGX_ZERTIBAN_OK) {
+        ngx_zertiban_exchange_fail(credential, verdict);
+    }
+}
+
+
+static void
+ngx_zertiban_exchange_publish(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_verdict_t *verdict, ngx_msec_t sent)
+{
+    ngx_int_t               rc;
+    ngx_msec_t              usable;
+    ngx_zertiban_life_t     life;
+    ngx_zertiban_source_t  *source;
+    ngx_zertiban_outcome_t  outcome;
+
+    source = ngx_zertiban_credential_source(credential);
+
+    life.sent = sent;
+    life.lifetime = (ngx_msec_t) verdict->lifetime * 1000;
+    life.refresh_before = source->refresh_before;
+
+    usable = ngx_zertiban_zone_usable(&life);
+
+    if (!ngx_zertiban_before(ngx_current_msec, usable)) {
+        ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_BAD_RESPONSE,
+                                 "the token had expired when it came");
+        return;
+    }
+
+    outcome.generation = 0;
+
+    rc = ngx_zertiban_zone_publish(ngx_zertiban_credential_zone(credential),
+                                   credential->key, credential->lease,
+                                   &verdict->token, &life, &outcome);
+
+    if (rc == NGX_DECLINED) {
+        return;
+    }
+
+    if (!ngx_queue_empty(&credential->waiters)) {
+        ngx_zertiban_exchange_hand(credential, &verdict->token, usable,
+                                 outcome.generation);
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_ZONE_FULL,
+                                 "the zone has no room for the token, make "
+                                 "\"zertiban_zone\" larger");
+
+    } else if (outcome.failures) {
+        ngx_zertiban_report_again(credential, outcome.failures);
+    }
+}
+
+
+/*
+ * Those who have waited in this worker get the token, whatever becomes of it in
+ * the zone.
+ */
+
+static void
+ngx_zertiban_exchange_hand(ngx_zertiban_credential_t *credential,
+    ngx_str_t *token, ngx_msec_t usable, ngx_atomic_uint_t generation)
+{
+    ngx_zertiban_copy_t         *copy;
+    ngx_zertiban_credentials_t  *credentials;
+
+    credentials = ngx_zertiban_credential_set(credential);
+
+    if (ngx_zertiban_copy_get(&credentials->copies, &credential->copy,
+                              NGX_ZERTIBAN_SCHEME_LEN + token->len)
+        != NGX_OK)
+    {
+        /* they look in the zone */
+        return;
+    }
+
+    copy = credential->copy;
+
+    copy->generation = generation;
+    copy->usable = usable;
+    copy->value.len = ngx_sprintf(copy->value.data, NGX_ZERTIBAN_SCHEME "%V",
+                                  token)
+                      - copy->value.data;
+
+    /* others have to look */
+
+    credential->fresh = ngx_current_msec;
+    credential->handed = 1;
+}
+
+
+static void
+ngx_zertiban_exchange_fail(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_verdict_t *verdict)
+{
+    ngx_zertiban_outcome_t  outcome;
+
+    if (ngx_zertiban_zone_fail(ngx_zertiban_credential_zone(credential),
+                               credential->key, credential->lease,
+                               verdict->error, verdict->retry_after, &outcome)
+        == NGX_OK)
+    {
+        ngx_zertiban_report_failure(credential, verdict, &outcome);
+    }
+}
+
+
+/* the lease has gone with the outcome, if there is one */
+
+static void
+ngx_zertiban_exchange_release(ngx_zertiban_credential_t *credential,
+    ngx_uint_t sent)
+{
+    ngx_zertiban_zone_release(ngx_zertiban_credential_zone(credential),
+                              credential->key, credential->lease, sent);
+
+    credential->exchange = NULL;
+
+    if (credential->fetching) {
+        credential->fetching = 0;
+        ngx_zertiban_credential_set(credential)->fetching--;
+    }
+
+    ngx_zertiban_waiters_reclaim(credential);
+
+    ngx_zertiban_credential_release(credential);
+}
