@@ -527,7 +527,7 @@ ngx_zertiban_merge_credential(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
     grant.url = conf->client.endpoint->url;
     grant.scope = conf->scope;
 
-    ngx_str_null(&grant.trust);
+    ngx_str_set(&grant.trust, "");
 
     if (conf->client.endpoint->ssl
         && ngx_zertiban_ssl_trust(cf->pool, &conf->client.ssl, &grant.trust)

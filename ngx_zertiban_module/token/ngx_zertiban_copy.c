@@ -12,6 +12,9 @@
 
 #define NGX_ZERTIBAN_COPY_ALIGN  ((size_t) 256)
 
+#define ngx_zertiban_copy_size(size)                                          \
+    ngx_align(size, NGX_ZERTIBAN_COPY_ALIGN)
+
 #define ngx_zertiban_copies_last(copies)                                      \
     ngx_queue_data(ngx_queue_last(&(copies)->queue), ngx_zertiban_copy_t,     \
                    queue)
@@ -45,12 +48,10 @@ ngx_zertiban_copy_get(ngx_zertiban_copies_t *copies,
     } else {
         ngx_zertiban_copy_free(copies, owner);
 
-        size = ngx_align(size, NGX_ZERTIBAN_COPY_ALIGN);
-
         copy = ngx_zertiban_copy_reuse(copies, size);
 
         if (copy == NULL) {
-            copy = ngx_zertiban_copy_alloc(copies, size);
+            copy = ngx_zertiban_copy_alloc(copies, ngx_zertiban_copy_size(size));
         }
 
         if (copy == NULL) {
@@ -76,14 +77,17 @@ ngx_zertiban_copy_get(ngx_zertiban_copies_t *copies,
 static ngx_zertiban_copy_t *
 ngx_zertiban_copy_reuse(ngx_zertiban_copies_t *copies, size_t size)
 {
+    size_t                aligned;
     ngx_zertiban_copy_t  *copy;
 
-    while (copies->size + size > NGX_ZERTIBAN_COPIES_MAX
+    aligned = ngx_zertiban_copy_size(size);
+
+    while (copies->size + aligned > NGX_ZERTIBAN_COPIES_MAX
            && !ngx_queue_empty(&copies->queue))
     {
         copy = ngx_zertiban_copies_last(copies);
 
-        if (copy->size != size) {
+        if (copy->size != aligned) {
             ngx_zertiban_copy_free(copies, copy->owner);
             continue;
         }
@@ -92,7 +96,9 @@ ngx_zertiban_copy_reuse(ngx_zertiban_copies_t *copies, size_t size)
 
         *copy->owner = NULL;
 
-        ngx_explicit_memzero(copy->value.data, copy->size);
+        /* the rest is overwritten, or wiped when it is freed */
+
+        ngx_explicit_memzero(copy->value.data + size, aligned - size);
 
         return copy;
     }

@@ -21,6 +21,11 @@ static size_t ngx_zertiban_credential_size(
     ngx_zertiban_identity_t *identity);
 static void ngx_zertiban_credentials_trim(
     ngx_zertiban_credentials_t *credentials);
+static void ngx_zertiban_credential_disarm(
+    ngx_zertiban_credential_t *credential);
+static void ngx_zertiban_credentials_set_clock(
+    ngx_zertiban_credentials_t *credentials);
+static void ngx_zertiban_credentials_clock_handler(ngx_event_t *ev);
 static void ngx_zertiban_credential_free(
     ngx_zertiban_credential_t *credential);
 static void ngx_zertiban_credentials_cleanup(void *data);
@@ -43,6 +48,9 @@ ngx_zertiban_credentials_create(ngx_conf_t *cf)
 
     ngx_rbtree_init(&credentials->rbtree, &credentials->sentinel,
                     ngx_zertiban_credential_rbtree_insert);
+    ngx_rbtree_init(&credentials->due, &credentials->due_sentinel,
+                    ngx_rbtree_insert_timer_value);
+
     ngx_queue_init(&credentials->sources);
     ngx_queue_init(&credentials->pinned);
     ngx_queue_init(&credentials->dynamic);
@@ -334,34 +342,115 @@ ngx_zertiban_credential_release(ngx_zertiban_credential_t *credential)
 }
 
 
-/* a timer that is set for an earlier moment stays: it is armed anew then */
+/*
+ * One timer for all: many of nginx's own would make each timer of a request
+ * more expensive, and a credential larger.
+ */
 
 void
 ngx_zertiban_credential_arm(ngx_zertiban_credential_t *credential,
     ngx_msec_t next)
 {
-    ngx_event_t     *ev;
-    ngx_msec_int_t   left;
+    ngx_zertiban_credentials_t  *credentials;
 
-    ev = &credential->timer;
+    /* nearly always the same moment */
+
+    if (credential->armed && credential->due.key == next) {
+        return;
+    }
+
+    credentials = ngx_zertiban_credential_set(credential);
+
+    ngx_zertiban_credential_disarm(credential);
+
+    /* not in this turn of the event loop, which might be its handler's */
+
+    if (!ngx_zertiban_before(ngx_current_msec, next)) {
+        next = ngx_current_msec + 1;
+    }
+
+    credential->due.key = next;
+    ngx_rbtree_insert(&credentials->due, &credential->due);
+    credential->armed = 1;
+
+    ngx_zertiban_credentials_set_clock(credentials);
+}
+
+
+static void
+ngx_zertiban_credential_disarm(ngx_zertiban_credential_t *credential)
+{
+    if (credential->armed) {
+        ngx_rbtree_delete(&ngx_zertiban_credential_set(credential)->due,
+                          &credential->due);
+        credential->armed = 0;
+    }
+}
+
+
+static void
+ngx_zertiban_credentials_set_clock(ngx_zertiban_credentials_t *credentials)
+{
+    ngx_event_t        *ev;
+    ngx_msec_int_t      left;
+    ngx_rbtree_node_t  *first;
+
+    ev = &credentials->clock;
+
+    if (credentials->due.root == &credentials->due_sentinel) {
+        return;
+    }
+
+    first = ngx_rbtree_min(credentials->due.root, &credentials->due_sentinel);
 
     if (ev->timer_set) {
 
-        if (!ngx_zertiban_before(next, ev->timer.key)) {
+        if (ev->timer.key == first->key) {
             return;
         }
+
+        /* ngx_add_timer() would not move it a little */
 
         ngx_del_timer(ev);
     }
 
-    ev->handler = ngx_zertiban_credential_set(credential)->handler;
-    ev->data = credential;
+    ev->handler = ngx_zertiban_credentials_clock_handler;
+    ev->data = credentials;
     ev->log = ngx_cycle->log;
     ev->cancelable = 1;
 
-    left = (ngx_msec_int_t) (next - ngx_current_msec);
+    left = (ngx_msec_int_t) (first->key - ngx_current_msec);
 
     ngx_add_timer(ev, ngx_max(left, 0));
+}
+
+
+static void
+ngx_zertiban_credentials_clock_handler(ngx_event_t *ev)
+{
+    ngx_rbtree_node_t           *first;
+    ngx_zertiban_credential_t   *credential;
+    ngx_zertiban_credentials_t  *credentials;
+
+    credentials = ev->data;
+
+    while (credentials->due.root != &credentials->due_sentinel) {
+
+        first = ngx_rbtree_min(credentials->due.root,
+                               &credentials->due_sentinel);
+
+        if (ngx_zertiban_before(ngx_current_msec, first->key)) {
+            break;
+        }
+
+        credential = ngx_rbtree_data(first, ngx_zertiban_credential_t, due);
+
+        ngx_zertiban_credential_disarm(credential);
+
+        credentials->look_due(credential);
+    }
+
+    ngx_zertiban_credentials_set_clock(credentials);
 }
 
 
@@ -390,9 +479,7 @@ ngx_zertiban_credential_free(ngx_zertiban_credential_t *credential)
 
     ngx_rbtree_delete(&credentials->rbtree, &credential->rbnode);
 
-    if (credential->timer.timer_set) {
-        ngx_del_timer(&credential->timer);
-    }
+    ngx_zertiban_credential_disarm(credential);
 
     ngx_zertiban_copy_free(&credentials->copies, &credential->copy);
 
@@ -412,6 +499,7 @@ ngx_zertiban_credentials_cleanup(void *data)
     ngx_zertiban_credentials_t *credentials = data;
 
     ngx_zertiban_credentials_del_timer(&credentials->start);
+    ngx_zertiban_credentials_del_timer(&credentials->clock);
     ngx_zertiban_credentials_del_timer(&credentials->poll);
     ngx_zertiban_credentials_del_timer(&credentials->sweep);
     ngx_zertiban_credentials_del_timer(&credentials->failed_more);

@@ -66,8 +66,12 @@ typedef struct {
     ngx_zertiban_said_t              failed;
     ngx_event_t                      failed_more;
 
-    ngx_event_handler_pt             handler;     /* of their timers */
-    ngx_zertiban_credential_pt       ended;       /* an exchange */
+    ngx_rbtree_t                     due;         /* when to look at them */
+    ngx_rbtree_node_t                due_sentinel;
+    ngx_event_t                      clock;       /* for the first of these */
+
+    ngx_zertiban_credential_pt       look_due;    /* that moment has come */
+    ngx_zertiban_credential_pt       ended;       /* its exchange has */
     ngx_shm_zone_t                  *shm_zone;
 } ngx_zertiban_credentials_t;
 
@@ -99,7 +103,7 @@ struct ngx_zertiban_credential_s {
     ngx_atomic_uint_t                generation;  /* the last one seen, */
     ngx_msec_t                       usable;      /* and until when */
     ngx_msec_t                       grace;       /* while abandoned */
-    ngx_event_t                      timer;       /* to look by itself */
+    ngx_rbtree_node_t                due;         /* to look by itself */
 
     ngx_zertiban_client_t           *exchange;    /* in flight here */
     ngx_uint_t                       lease;       /* of it */
@@ -107,6 +111,7 @@ struct ngx_zertiban_credential_s {
     ngx_uint_t                       refs;        /* holders */
     unsigned                         pinned:1;    /* known to the
                                                      configuration */
+    unsigned                         armed:1;     /* is in "due" */
     unsigned                         used:1;      /* served since it has
                                                      changed */
     unsigned                         fetching:1;  /* counted as such */
@@ -156,7 +161,7 @@ ngx_zertiban_credential_t *ngx_zertiban_credential_create(
 
 void ngx_zertiban_credential_release(ngx_zertiban_credential_t *credential);
 
-/* has credentials->handler called at "next" or earlier */
+/* has credentials->look_due called at "next", or soon, once */
 
 void ngx_zertiban_credential_arm(ngx_zertiban_credential_t *credential,
     ngx_msec_t next);

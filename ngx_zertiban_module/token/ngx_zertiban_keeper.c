@@ -38,7 +38,7 @@ static void ngx_zertiban_keeper_found(ngx_zertiban_credential_t *credential,
     ngx_zertiban_ask_t *ask);
 static void ngx_zertiban_keeper_ended(ngx_zertiban_credential_t *credential);
 static void ngx_zertiban_keeper_changed(void *data);
-static void ngx_zertiban_keeper_timer_handler(ngx_event_t *ev);
+static void ngx_zertiban_keeper_due(ngx_zertiban_credential_t *credential);
 static void ngx_zertiban_keeper_abandoned(
     ngx_zertiban_credential_t *credential);
 static void ngx_zertiban_keeper_lapse(ngx_zertiban_credential_t *credential);
@@ -50,7 +50,7 @@ ngx_zertiban_keeper_start(ngx_cycle_t *cycle,
 {
     ngx_event_t  *ev;
 
-    credentials->handler = ngx_zertiban_keeper_timer_handler;
+    credentials->look_due = ngx_zertiban_keeper_due;
     credentials->ended = ngx_zertiban_keeper_ended;
 
     ngx_zertiban_notify_listen(cycle, ngx_zertiban_keeper_changed,
@@ -321,8 +321,10 @@ ngx_zertiban_keeper_copy(ngx_zertiban_credential_t *credential,
 
         copy = credential->copy;
 
+        ask->node = credential->node;
         ask->value = copy ? copy->value.data : NULL;
         ask->size = copy ? copy->size : 0;
+        ask->generation = copy ? copy->generation : 0;
 
         rc = ngx_zertiban_zone_acquire(
                                      ngx_zertiban_credential_zone(credential),
@@ -442,12 +444,9 @@ ngx_zertiban_keeper_changed(void *data)
 
 
 static void
-ngx_zertiban_keeper_timer_handler(ngx_event_t *ev)
+ngx_zertiban_keeper_due(ngx_zertiban_credential_t *credential)
 {
-    ngx_zertiban_ask_t          ask;
-    ngx_zertiban_credential_t  *credential;
-
-    credential = ev->data;
+    ngx_zertiban_ask_t  ask;
 
     if (ngx_exiting) {
         return;

@@ -23,8 +23,8 @@ typedef struct {
 /*
  * Have waiter->event posted when it is worth looking for the token again; the
  * credential is held meanwhile.  When the last one leaves an exchange that is
- * for them alone, its credential is abandoned: credential->timer is set to the
- * end of the grace, and it is in the queue "abandoned" until somebody joins.
+ * for them alone, its credential is abandoned: it is due at the end of the
+ * grace, and in the queue "abandoned" until somebody joins.
  */
 
 void ngx_zertiban_waiters_join(ngx_zertiban_credential_t *credential,

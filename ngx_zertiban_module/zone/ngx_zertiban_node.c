@@ -67,11 +67,24 @@ ngx_zertiban_node_find(ngx_zertiban_zone_t *zone, u_char *key)
 
 
 ngx_zertiban_node_t *
-ngx_zertiban_node_get(ngx_zertiban_zone_t *zone, u_char *key)
+ngx_zertiban_node_get(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_zertiban_node_t *seen)
 {
     ngx_zertiban_node_t  *node;
 
-    node = ngx_zertiban_node_find(zone, key);
+    /*
+     * what has become of its memory since is zeroed, another node, or a part
+     * of a token, which is no pointer, or it is a chain's, to the next piece
+     */
+
+    if (seen && seen->sn.str.data == seen->key
+        && ngx_memcmp(seen->key, key, NGX_ZERTIBAN_KEY_LEN) == 0)
+    {
+        node = seen;
+
+    } else {
+        node = ngx_zertiban_node_find(zone, key);
+    }
 
     if (node == NULL) {
         return ngx_zertiban_node_create(zone, key);

@@ -83,11 +83,12 @@ ngx_zertiban_node_t *ngx_zertiban_node_find(ngx_zertiban_zone_t *zone,
 
 /*
  * Finds or makes the node of "key", of NGX_ZERTIBAN_KEY_LEN bytes, and makes
- * it the last used one.  Returns NULL if the zone is full.
+ * it the last used one.  "seen" is where it was, or NULL.  Returns NULL if the
+ * zone is full.
  */
 
 ngx_zertiban_node_t *ngx_zertiban_node_get(ngx_zertiban_zone_t *zone,
-    u_char *key);
+    u_char *key, ngx_zertiban_node_t *seen);
 
 /*
  * Replaces the token of the node by the strings "scheme" and "token", with a

@@ -50,7 +50,7 @@ ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
 
     ngx_zertiban_shm_lock(zone);
 
-    node = ngx_zertiban_node_get(zone, key);
+    node = ngx_zertiban_node_get(zone, key, ask->node);
 
     if (node) {
         look->node = node;
@@ -129,7 +129,9 @@ ngx_zertiban_zone_look_valid(ngx_zertiban_zone_t *zone,
             return NGX_OK;
         }
 
-        ngx_zertiban_node_copy(node, ask->value);
+        if (ask->generation != node->generation) {
+            ngx_zertiban_node_copy(node, ask->value);
+        }
     }
 
     if (ngx_zertiban_before(ngx_current_msec, node->refresh)) {
@@ -180,7 +182,7 @@ ngx_zertiban_zone_pin(ngx_zertiban_zone_t *zone, u_char *key)
 
     ngx_zertiban_shm_lock(zone);
 
-    node = ngx_zertiban_node_get(zone, key);
+    node = ngx_zertiban_node_get(zone, key, NULL);
 
     if (node && node->pinned < zone->configuration) {
         node->pinned = zone->configuration;

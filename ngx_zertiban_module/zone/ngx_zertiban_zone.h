@@ -21,8 +21,10 @@
 
 typedef struct {
     ngx_msec_t                  timeout;        /* ms, of an exchange */
+    ngx_zertiban_node_t        *node;           /* of the last look, or NULL */
     u_char                     *value;          /* "size" bytes for a copy, */
     size_t                      size;           /* or 0 */
+    ngx_atomic_uint_t           generation;     /* that is there, or 0 */
     unsigned                    pinned:1;       /* by this configuration */
     unsigned                    copy:1;         /* the token is needed */
     unsigned                    waits:1;        /* a request does, or would */
