@@ -117,7 +117,7 @@ sub credentials {
 
     return [
         ['credentials', 'instructions', 'ratio', 'CPU, µs/request', 'ratio',
-         'memory, KB'],
+         'memory beside the zone, KB'],
         map { my $result = $results->{$_};
               [number($_), number($result->{instructions}),
                sprintf('%.3f', $result->{instructions}
@@ -125,7 +125,7 @@ sub credentials {
                sprintf('%.1f', Bench::Throughput::medians($result)->{cpu}),
                sprintf('%.3f', Bench::Throughput::ratio('cpu', $result,
                                                      $results->{$first})),
-               number($result->{pss})] } $first, @others,
+               number($result->{anon})] } $first, @others,
     ];
 }
 

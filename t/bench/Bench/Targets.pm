@@ -69,8 +69,14 @@ sub credentials {
     my $growth = 100 * ($by_n->{$most}{instructions}
                         / $by_n->{$least}{instructions} - 1);
 
-    return ["instructions, from $least to $most credentials: at most 5 % more",
-            sprintf('%.1f %%', $growth), $growth <= 5];
+    my $memory = $by_n->{$most}{anon} / 1024;
+
+    return (
+        ["instructions, from $least to $most credentials: at most 5 % more",
+         sprintf('%.1f %%', $growth), $growth <= 5],
+        ["memory of a worker with $most credentials beside the zone: at most"
+         . ' 64 MB', sprintf('%.1f MB', $memory), $memory <= 64],
+    );
 }
 
 

@@ -1,12 +1,13 @@
--- For wrk: requests with one key after the other, which are its arguments.
+-- For wrk: requests with one key after the other; its argument is a file with
+-- a key in each line.
 
 local requests, i = {}, 0
 
 
-function init(keys)
-    for n, key in ipairs(keys) do
+function init(arguments)
+    for key in io.lines(arguments[1]) do
         wrk.headers["X-Api-Key"] = key
-        requests[n] = wrk.format()
+        requests[#requests + 1] = wrk.format()
     end
 end
 
