@@ -51,7 +51,8 @@ ngx_zertiban_copy_get(ngx_zertiban_copies_t *copies,
         copy = ngx_zertiban_copy_reuse(copies, size);
 
         if (copy == NULL) {
-            copy = ngx_zertiban_copy_alloc(copies, ngx_zertiban_copy_size(size));
+            copy = ngx_zertiban_copy_alloc(copies,
+                                           ngx_zertiban_copy_size(size));
         }
 
         if (copy == NULL) {

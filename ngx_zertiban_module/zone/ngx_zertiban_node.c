@@ -223,7 +223,7 @@ static ngx_int_t
 ngx_zertiban_node_grow(ngx_zertiban_zone_t *zone, ngx_zertiban_piece_t **last,
     ngx_uint_t n, ngx_zertiban_node_t *keep)
 {
-    ngx_zertiban_piece_t  *piece, **first;
+    ngx_zertiban_piece_t  *piece, *pieces;
 
     if (ngx_zertiban_node_room(zone, keep, n, keep->value ? n : n + 1)
         != NGX_OK)
@@ -231,16 +231,17 @@ ngx_zertiban_node_grow(ngx_zertiban_zone_t *zone, ngx_zertiban_piece_t **last,
         return NGX_ERROR;
     }
 
-    first = last;
+    /* the node stays what it is until all of them are there */
+
+    pieces = NULL;
 
     while (n) {
 
         piece = ngx_zertiban_piece_alloc(zone);
 
         if (piece) {
-            piece->next = NULL;
-            *last = piece;
-            last = &piece->next;
+            piece->next = pieces;
+            pieces = piece;
             n--;
             continue;
         }
@@ -250,10 +251,12 @@ ngx_zertiban_node_grow(ngx_zertiban_zone_t *zone, ngx_zertiban_piece_t **last,
         if (ngx_zertiban_node_evict_state(zone, keep) != NGX_OK
             && ngx_zertiban_node_evict_token(zone, keep) != NGX_OK)
         {
-            ngx_zertiban_node_cut(zone, first);
+            ngx_zertiban_node_cut(zone, &pieces);
             return NGX_ERROR;
         }
     }
+
+    *last = pieces;
 
     return NGX_OK;
 }

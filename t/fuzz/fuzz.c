@@ -30,7 +30,10 @@ int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     ngx_pagesize = 4096;
+    ngx_pagesize_shift = 12;
     ngx_cacheline_size = 64;
+
+    ngx_slab_sizes_init();
 
     fuzz_time.sec = FUZZ_NOW;
     ngx_cached_time = &fuzz_time;

@@ -3,8 +3,8 @@
 #
 # FUZZ is this folder, MODULE the sources of the module, OUT where targets go.
 
-rooms   := endpoint headers identity request response secret token
-targets := credential endpoint headers request response retry_after token
+rooms   := endpoint headers identity node request response secret shm token zone
+targets := credential endpoint headers request response retry_after token zone
 
 folders := $(MODULE) $(wildcard $(MODULE)/*/.)
 sources := $(wildcard $(folders:%=%/*.h) $(FUZZ)/*.h) $(OBJS)/Makefile

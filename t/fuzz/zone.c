@@ -1,0 +1,408 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The shared zone: each byte is something that a worker does with one of some
+ * credentials, or a while that passes.  Whatever was done, the zone's counts
+ * are those of a walk, and what must not go is there.
+ */
+
+
+#include "fuzz.h"
+
+#include "ngx_zertiban_zone.h"
+
+
+#define FUZZ_KEYS     48
+#define FUZZ_TIMEOUT  1000
+#define FUZZ_DEAD     0x3fffffff          /* no process has this number */
+
+
+typedef struct {
+    u_char               key[NGX_ZERTIBAN_KEY_LEN];
+    ngx_uint_t           lease;           /* in flight, or 0 */
+    ngx_msec_t           deadline;
+    ngx_uint_t           dead;            /* its owner */
+    ngx_uint_t           pinned;
+    ngx_atomic_uint_t    generation;      /* of the last token */
+    ngx_msec_t           usable;
+    ngx_str_t            token;
+} fuzz_credential_t;
+
+
+typedef struct {
+    ngx_zertiban_zone_t  *zone;
+    ngx_pool_t           *pool;
+    ngx_uint_t            tokens;         /* in the zone */
+    ngx_uint_t            held;
+    fuzz_credential_t     credentials[FUZZ_KEYS];
+    u_char                copy[NGX_ZERTIBAN_SCHEME_LEN + 16384];
+} fuzz_zone_t;
+
+
+static void fuzz_create(ngx_pool_t *pool, fuzz_zone_t *fz, size_t size);
+static void fuzz_acquire(fuzz_zone_t *fz, fuzz_credential_t *c,
+    ngx_uint_t how);
+static void fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c,
+    ngx_uint_t how);
+static void fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how);
+static void fuzz_walk(fuzz_zone_t *fz);
+static ngx_uint_t fuzz_pieces(size_t len);
+
+
+void
+fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
+{
+    u_char              *p, *last;
+    ngx_uint_t           how;
+    fuzz_zone_t         *fz;
+    fuzz_credential_t   *c;
+
+    if (input->len < 2) {
+        return;
+    }
+
+    fz = ngx_pcalloc(pool, sizeof(fuzz_zone_t));
+    fuzz_check(fz != NULL);
+
+    p = input->data;
+    last = p + input->len;
+
+    ngx_current_msec = 1000000;
+
+    fuzz_create(pool, fz, (8 + *p++ % 16) * ngx_pagesize);
+
+    while (last - p >= 2) {
+
+        c = &fz->credentials[p[0] % FUZZ_KEYS];
+        how = p[1] >> 3;
+
+        switch (p[1] & 7) {
+
+        case 0:
+        case 1:
+            fuzz_acquire(fz, c, how);
+            break;
+
+        case 2:
+        case 3:
+            fuzz_publish(fz, c, how);
+            break;
+
+        case 4:
+            fuzz_end(fz, c, how);
+            break;
+
+        case 5:
+            (void) ngx_zertiban_zone_drop(fz->zone, c->key, c->generation);
+            break;
+
+        case 6:
+            ngx_zertiban_zone_pin(fz->zone, c->key);
+            c->pinned = (ngx_zertiban_node_find(fz->zone, c->key) != NULL);
+            break;
+
+        default:
+            ngx_current_msec += 1 + how * how * 40;
+        }
+
+        fuzz_walk(fz);
+
+        p += 2;
+    }
+}
+
+
+static void
+fuzz_create(ngx_pool_t *pool, fuzz_zone_t *fz, size_t size)
+{
+    u_char           *p;
+    ngx_uint_t        i, n;
+    ngx_conf_t        cf;
+    ngx_cycle_t      *cycle;
+    ngx_shm_zone_t   *shm_zone;
+    ngx_slab_pool_t  *sp;
+
+    static ngx_str_t  name = ngx_string("fuzz");
+
+    ngx_pid = ngx_getpid();
+
+    cycle = ngx_pcalloc(pool, sizeof(ngx_cycle_t));
+    p = ngx_pmemalign(pool, size, ngx_pagesize);
+
+    fuzz_check(cycle != NULL && p != NULL);
+
+    cycle->log = &fuzz_log;
+    ngx_cycle = cycle;
+
+    fuzz_check(ngx_list_init(&cycle->shared_memory, pool, 1,
+                             sizeof(ngx_shm_zone_t))
+               == NGX_OK);
+
+    ngx_memzero(&cf, sizeof(ngx_conf_t));
+
+    cf.pool = pool;
+    cf.cycle = cycle;
+    cf.log = &fuzz_log;
+
+    shm_zone = ngx_zertiban_shm_add(&cf, &name, size, fz);
+    fuzz_check(shm_zone != NULL);
+
+    /* as in ngx_init_zone_pool() */
+
+    sp = (ngx_slab_pool_t *) p;
+    ngx_memzero(sp, sizeof(ngx_slab_pool_t));
+
+    sp->end = p + size;
+    sp->min_shift = 3;
+    sp->addr = p;
+
+    shm_zone->shm.addr = p;
+
+    fuzz_check(ngx_shmtx_create(&sp->mutex, &sp->lock, NULL) == NGX_OK);
+
+    ngx_slab_init(sp);
+
+    fuzz_check(shm_zone->init(shm_zone, NULL) == NGX_OK);
+
+    fz->zone = shm_zone->data;
+    fz->pool = pool;
+
+    for (i = 0; i < FUZZ_KEYS; i++) {
+        for (n = 0; n < NGX_ZERTIBAN_KEY_LEN; n++) {
+            fz->credentials[i].key[n] = (u_char) (0x80 + i * 7 + n * 31);
+        }
+    }
+
+    fuzz_walk(fz);
+}
+
+
+static void
+fuzz_acquire(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
+{
+    ngx_int_t              rc;
+    ngx_uint_t             tokens, reserve, fetching, over;
+    ngx_zertiban_ask_t     ask;
+    ngx_zertiban_shm_t    *sh;
+    ngx_zertiban_look_t    look;
+
+    ngx_memzero(&ask, sizeof(ngx_zertiban_ask_t));
+
+    ask.timeout = FUZZ_TIMEOUT;
+    ask.value = fz->copy;
+    ask.size = sizeof(fz->copy);
+    ask.copy = 1;
+    ask.waits = 1;
+    ask.refresh = 1;
+    ask.fetch = (how & 1) ? 0 : 1;
+
+    sh = fz->zone->sh;
+    tokens = fz->tokens;
+    reserve = sh->pieces / 8;
+    fetching = sh->fetching;
+    over = (sh->held > sh->pieces - reserve);
+
+    if (how & 2) {
+
+        /* a worker that will be killed; no other one can see it alive */
+
+        ngx_pid = FUZZ_DEAD;
+    }
+
+    rc = ngx_zertiban_zone_acquire(fz->zone, c->key, &ask, &look);
+
+    ngx_pid = ngx_getpid();
+
+    if (rc == NGX_ERROR) {
+        return;
+    }
+
+    if (rc == NGX_OK) {
+        fuzz_check(look.generation == c->generation);
+        fuzz_check(ngx_zertiban_before(ngx_current_msec, c->usable));
+        fuzz_check(look.len == NGX_ZERTIBAN_SCHEME_LEN + c->token.len);
+        fuzz_check(ngx_memcmp(fz->copy, NGX_ZERTIBAN_SCHEME,
+                              NGX_ZERTIBAN_SCHEME_LEN)
+                   == 0);
+        fuzz_check(ngx_memcmp(fz->copy + NGX_ZERTIBAN_SCHEME_LEN,
+                              c->token.data, c->token.len)
+                   == 0);
+    }
+
+    if (look.lease) {
+
+        /* one exchange at a time */
+
+        fuzz_check(c->lease == 0 || c->dead
+                   || !ngx_zertiban_before(ngx_current_msec, c->deadline));
+
+        c->lease = look.lease;
+        c->deadline = ngx_current_msec + FUZZ_TIMEOUT;
+        c->dead = (how & 2);
+    }
+
+    fuzz_walk(fz);
+
+    /* those who have no token do not take the places of others that do */
+
+    fuzz_check(fz->tokens >= tokens || over || fetching < reserve);
+    fuzz_check(fz->tokens + 1 >= tokens);
+}
+
+
+static void
+fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
+{
+    size_t                  len;
+    ngx_int_t               rc;
+    ngx_uint_t              held, need;
+    ngx_str_t               token;
+    ngx_zertiban_life_t     life;
+    ngx_zertiban_node_t    *node;
+    ngx_zertiban_outcome_t  outcome;
+
+    /* most are of one size */
+
+    len = (how & 3) ? 1200 : 1 + (how * how * 17) % 16384;
+
+    token.len = len;
+    token.data = ngx_pnalloc(fz->pool, len);
+    fuzz_check(token.data != NULL);
+
+    ngx_memset(token.data, 'a' + (int) (how % 26), len);
+
+    life.sent = ngx_current_msec;
+    life.lifetime = 1000 + how * 4000;
+    life.refresh_before = 60000;
+
+    if (c->lease == 0) {
+        return;
+    }
+
+    node = ngx_zertiban_node_find(fz->zone, c->key);
+    held = fz->held;
+
+    need = fuzz_pieces(NGX_ZERTIBAN_SCHEME_LEN + len) + 1;
+
+    if (node && node->value) {
+        held -= fuzz_pieces(node->len) + 1;
+    }
+
+    rc = ngx_zertiban_zone_publish(fz->zone, c->key, c->lease, &token, &life,
+                                   &outcome);
+
+    if (rc == NGX_OK) {
+        c->token = token;
+        c->generation = outcome.generation;
+        c->usable = ngx_zertiban_zone_usable(&life);
+        c->lease = 0;
+
+        fuzz_walk(fz);
+
+        /* others have lost about as much, and one token may be a long one */
+
+        fuzz_check(fz->held + fuzz_pieces(16391) + 1 >= held);
+        fuzz_check(fz->held >= need);
+    }
+}
+
+
+static void
+fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
+{
+    ngx_zertiban_outcome_t  outcome;
+
+    if (c->lease == 0) {
+        return;
+    }
+
+    if (how & 1) {
+        (void) ngx_zertiban_zone_fail(fz->zone, c->key, c->lease,
+                                      NGX_ZERTIBAN_IDP_UNREACHABLE, -1,
+                                      &outcome);
+
+    } else {
+        ngx_zertiban_zone_release(fz->zone, c->key, c->lease, how & 2);
+    }
+
+    c->lease = 0;
+}
+
+
+static void
+fuzz_walk(fuzz_zone_t *fz)
+{
+    ngx_uint_t            i, n, held, taken, fetching;
+    ngx_queue_t          *q, *queues[2];
+    ngx_zertiban_shm_t   *sh;
+    ngx_zertiban_node_t  *node;
+    ngx_zertiban_piece_t *piece;
+
+    sh = fz->zone->sh;
+
+    queues[0] = &sh->tokens;
+    queues[1] = &sh->states;
+
+    held = 0;
+    taken = 0;
+    fetching = 0;
+    fz->tokens = 0;
+
+    for (i = 0; i < 2; i++) {
+
+        for (q = ngx_queue_head(queues[i]);
+             q != ngx_queue_sentinel(queues[i]);
+             q = ngx_queue_next(q))
+        {
+            node = ngx_queue_data(q, ngx_zertiban_node_t, queue);
+
+            fuzz_check(ngx_zertiban_node_find(fz->zone, node->key) == node);
+            fuzz_check((node->value != NULL) == (i == 0));
+            fuzz_check((node->generation != 0) == (i == 0));
+            fuzz_check(node->fetching == 0 || node->lease);
+
+            n = 0;
+
+            for (piece = node->value; piece; piece = piece->next) {
+                n++;
+            }
+
+            fuzz_check(n == fuzz_pieces(node->len));
+
+            taken += n + 1;
+            held += (i == 0) ? n + 1 : 0;
+            fetching += node->fetching;
+            fz->tokens += (i == 0);
+        }
+    }
+
+    fuzz_check(sh->held == held);
+    fuzz_check(sh->taken == taken);
+    fuzz_check(sh->taken <= sh->pieces);
+    fuzz_check(sh->fetching == fetching);
+    fuzz_check(sh->changing == 0);
+
+    fz->held = held;
+
+    for (i = 0; i < FUZZ_KEYS; i++) {
+
+        node = ngx_zertiban_node_find(fz->zone, fz->credentials[i].key);
+
+        fuzz_check(node || !fz->credentials[i].pinned);
+
+        if (fz->credentials[i].lease
+            && ngx_zertiban_before(ngx_current_msec,
+                                   fz->credentials[i].deadline))
+        {
+            fuzz_check(node && node->lease == fz->credentials[i].lease);
+        }
+    }
+}
+
+
+static ngx_uint_t
+fuzz_pieces(size_t len)
+{
+    return (len + NGX_ZERTIBAN_PIECE_LEN - 1) / NGX_ZERTIBAN_PIECE_LEN;
+}
