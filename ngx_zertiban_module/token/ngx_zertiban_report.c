@@ -15,7 +15,7 @@
 static ngx_uint_t ngx_zertiban_report_level(
     ngx_zertiban_credential_t *credential, ngx_zertiban_verdict_t *verdict,
     ngx_uint_t failures);
-static ngx_uint_t ngx_zertiban_report_due(ngx_zertiban_said_t *said);
+static ngx_uint_t ngx_zertiban_report_once(ngx_zertiban_said_t *said);
 static void ngx_zertiban_report_more(ngx_zertiban_credentials_t *credentials);
 static void ngx_zertiban_report_more_handler(ngx_event_t *ev);
 
@@ -70,14 +70,13 @@ ngx_zertiban_report_level(ngx_zertiban_credential_t *credential,
     credentials = ngx_zertiban_credential_set(credential);
 
     if (verdict->error == NGX_ZERTIBAN_ZONE_FULL) {
-        return ngx_zertiban_report_due(&credentials->full) ? NGX_LOG_ERR
-                                                           : NGX_LOG_INFO;
+        return ngx_zertiban_report_once(&credentials->full);
     }
 
     /* of those that have never had a token anybody may make any number */
 
     if (credential->pinned || credential->generation
-        || ngx_zertiban_report_due(&credentials->failed))
+        || ngx_zertiban_report_once(&credentials->failed) == NGX_LOG_ERR)
     {
         return NGX_LOG_ERR;
     }
@@ -88,17 +87,19 @@ ngx_zertiban_report_level(ngx_zertiban_credential_t *credential,
 }
 
 
+/* the level of an event that may happen for many */
+
 static ngx_uint_t
-ngx_zertiban_report_due(ngx_zertiban_said_t *said)
+ngx_zertiban_report_once(ngx_zertiban_said_t *said)
 {
     if (said->next && ngx_zertiban_before(ngx_current_msec, said->next)) {
         said->n++;
-        return 0;
+        return NGX_LOG_INFO;
     }
 
     said->next = ngx_current_msec + NGX_ZERTIBAN_SAY;
 
-    return 1;
+    return NGX_LOG_ERR;
 }
 
 
@@ -163,10 +164,8 @@ ngx_zertiban_report_full(ngx_zertiban_credential_t *credential)
     ngx_uint_t            level;
     ngx_zertiban_zone_t  *zone;
 
-    level = ngx_zertiban_report_due(
-                              &ngx_zertiban_credential_set(credential)->full)
-            ? NGX_LOG_ERR : NGX_LOG_INFO;
-
+    level = ngx_zertiban_report_once(
+                              &ngx_zertiban_credential_set(credential)->full);
     zone = ngx_zertiban_credential_zone(credential);
 
     ngx_log_error(level, ngx_cycle->log, 0,
@@ -184,10 +183,8 @@ ngx_zertiban_report_lack(ngx_zertiban_credential_t *credential,
     ngx_uint_t            level;
     ngx_zertiban_zone_t  *zone;
 
-    level = ngx_zertiban_report_due(
-                              &ngx_zertiban_credential_set(credential)->lack)
-            ? NGX_LOG_ERR : NGX_LOG_INFO;
-
+    level = ngx_zertiban_report_once(
+                              &ngx_zertiban_credential_set(credential)->lack);
     zone = ngx_zertiban_credential_zone(credential);
 
     ngx_log_error(level, ngx_cycle->log, 0,
