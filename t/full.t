@@ -169,6 +169,14 @@ is(statuses($t, 'huge'), '200: 1', 'one that the zone cannot keep');
 is(statuses($t, 'huge'), '503: 1', 'is not kept');
 is($idp->count('huge'), 1, 'and not asked for again at once');
 is(exchanges($t, @few), 0, 'and no other goes for it in vain');
+
+$length{vast} = 16384;
+$api->answer($api->text(401, 'no'));
+
+is($t->get('/?client=vast')->{status}, 401,
+   'a 401 about such a token is as young as the token');
+
+$api->answer();
 is($t->get('/held')->{status} . $t->get('/more')->{status}, '200200',
    'least of all a static one');
 
@@ -219,6 +227,66 @@ my @times = map { $_->{time} } grep { $_->{client_id} eq 'soon' }
 is(scalar @times, 2, 'is asked for again');
 cmp_ok($times[1] - $times[0], '>', 0.95, 'but not within a second');
 
+$t->finish();
+
+
+# those whose tokens are evicted are not missed, and cost no delay
+
+$t = start_nginx('64k');
+$idp->{expires_in} = 8;
+
+my @evicted = map { "evicted-$_" } 1 .. 200;
+
+statuses($t, $_, $_) for @evicted;
+
+$idp->answer(sub {
+    my ($request) = @_;
+
+    return issue($request) if $request->{client_id} ne 'refused';
+    return Zertiban::IdP::json(401, error => 'invalid_client');
+});
+
+my $asked = now();
+my $refused = 0;
+
+# from their refresh moments on until their ends
+wait_until { $refused++ if $t->get('/?client=refused')->{status} == 502;
+             now() > $asked + 4 } 6;
+
+cmp_ok($refused, '>', 100, 'a refused credential, asked for all the time');
+is($idp->count('refused'), 1, 'is delayed, while timers look for others');
+cmp_ok($idp->count(), '>', 200, 'that are refreshed');
+
+$idp->{expires_in} = 300;
+$t->finish();
+
+
+# a token that is too long beside what is in flight
+
+$t = start_nginx('64k');
+
+my @kept = map { "kept-$_" } 1 .. 10;
+
+is(statuses($t, @kept), '200: 10', 'tokens beside exchanges in flight');
+
+$length{'held-1'} = 15500;
+$idp->hold();
+
+my @held = map { $t->start('GET', "/?client=held-$_") } 1 .. 160;
+
+wait_until { $idp->held() + grep({ $_->done() } @held) == 160 }
+    or die 'requests are neither refused nor do they wait';
+
+my ($long) = grep { $_->{client_id} eq 'held-1' } $idp->held();
+
+$long->reply(issue($long));
+
+is($held[0]->response()->{status}, 200, 'a long token comes');
+is(statuses($t, @kept), '200: 10', 'for which they do not go in vain');
+is(count_of(map { $idp->count($_) } @kept), '1: 10', 'without an exchange');
+
+$idp->release(\&issue);
+$_->response() for @held[1 .. $#held];
 $t->finish();
 
 

@@ -13,7 +13,7 @@ use Zertiban::Test;
 my $api = Zertiban::API->new();
 my $far = Zertiban::IdP->new();
 my $idp = Zertiban::IdP->new();
-my $t = Zertiban::Nginx->new(workers => 2);
+my $t = Zertiban::Nginx->new(workers => 1);
 my $ca = Zertiban::CA->new($t->dir(), 'root');
 my ($certificate, $key) = $ca->sign('far');    # of no address
 
@@ -52,6 +52,12 @@ $t->run(<<'EOF', API => $api->address(), IDP => $idp->url(),
         location /long {
             zertiban_token_endpoint %%IDP%%;
             zertiban_timeout 8s;
+            proxy_pass http://%%API%%;
+        }
+
+        location /middle {
+            zertiban_token_endpoint %%IDP%%;
+            zertiban_timeout 7s;
             proxy_pass http://%%API%%;
         }
 
@@ -122,6 +128,22 @@ is($long->response()->{status}, 200, 'zertiban_timeout of one that waits');
 $idp->hold();
 is(status('/short', 'never'), 504, 'and of another one');
 $idp->release();
+
+# those who wait by another location's settings wait for the same exchange
+
+$idp->hold();
+
+my ($leaves, $stays) = map { $t->start('GET', "$_?client=both") }
+                           qw(/long /middle);
+
+wait_until { $idp->count('both') } or die 'no exchange has begun';
+wait_until { 0 } 0.5;
+$leaves->leave();
+wait_until { 0 } 2.5;
+
+is($idp->count('both'), 1, 'an exchange goes on that another location needs');
+$idp->release();
+is($stays->response()->{status}, 200, 'whose request gets the token');
 
 $t->finish();
 

@@ -175,6 +175,11 @@ void ngx_zertiban_credential_forget(ngx_zertiban_credential_t *credential);
 void ngx_zertiban_credentials_expire(ngx_zertiban_credentials_t *credentials,
     ngx_msec_t seen);
 
+/* of its exchange that is in flight here, or 0 */
+
+#define ngx_zertiban_credential_lease(c)                                      \
+    ((c)->exchange ? (c)->lease : 0)
+
 #define ngx_zertiban_credential_source(c)                                     \
     ((ngx_zertiban_source_t *) (c)->identity.grant)
 

@@ -282,6 +282,7 @@ ngx_zertiban_keeper_acquire(ngx_zertiban_credential_t *credential,
     fetch = ask->fetch;
 
     ask->pinned = credential->pinned;
+    ask->lease = ngx_zertiban_credential_lease(credential);
     ask->timeout = ngx_zertiban_credential_source(credential)->client->timeout;
     ask->fetch = (fetch && !ngx_zertiban_exchange_crowded(credential));
 
@@ -330,8 +331,8 @@ ngx_zertiban_keeper_copy(ngx_zertiban_credential_t *credential,
                                      ngx_zertiban_credential_zone(credential),
                                      credential->key, ask, look);
 
-        if (rc == NGX_ERROR) {
-            return NGX_ERROR;
+        if (look->node == NULL) {
+            return rc;
         }
 
         credential->node = look->node;
@@ -466,12 +467,14 @@ ngx_zertiban_keeper_due(ngx_zertiban_credential_t *credential)
 
     ask.refresh = 1;
 
-    /* a token that was evicted has gone for others that are used */
+    /* a token that was evicted has gone for others, and is not missed */
 
     ask.fetch = (credential->pinned
                  || !ngx_zertiban_before(ngx_current_msec, credential->usable));
 
-    (void) ngx_zertiban_keeper_ask(credential, &ask);
+    if (ngx_zertiban_keeper_ask(credential, &ask) != NGX_OK && !ask.fetch) {
+        credential->used = 0;
+    }
 }
 
 

@@ -149,8 +149,10 @@ ngx_zertiban_waiters_poll(ngx_event_t *ev)
     {
         credential = ngx_queue_data(q, ngx_zertiban_credential_t, waiting);
 
-        if (!ngx_zertiban_zone_pending(ngx_zertiban_credential_zone(credential),
-                                       credential->key))
+        if (!ngx_zertiban_zone_pending(
+                                     ngx_zertiban_credential_zone(credential),
+                                     credential->key,
+                                     ngx_zertiban_credential_lease(credential)))
         {
             ngx_zertiban_waiters_post(credential);
         }

@@ -28,6 +28,12 @@ static ngx_int_t ngx_zertiban_node_grow(ngx_zertiban_zone_t *zone,
     ngx_zertiban_piece_t **last, ngx_uint_t n, ngx_zertiban_node_t *keep);
 static ngx_int_t ngx_zertiban_node_room(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node, ngx_uint_t n, ngx_uint_t nheld);
+static ngx_uint_t ngx_zertiban_node_may_go(ngx_zertiban_zone_t *zone,
+    ngx_uint_t n, ngx_zertiban_node_t *keep);
+static ngx_uint_t ngx_zertiban_node_tokens(ngx_zertiban_zone_t *zone,
+    ngx_uint_t n, ngx_uint_t nodes, ngx_zertiban_node_t *keep);
+static ngx_uint_t ngx_zertiban_node_idle(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, ngx_zertiban_node_t *keep);
 static u_char *ngx_zertiban_node_append(ngx_zertiban_piece_t **piece,
     u_char *p, ngx_str_t *s);
 static void ngx_zertiban_node_cut(ngx_zertiban_zone_t *zone,
@@ -37,8 +43,6 @@ static ngx_int_t ngx_zertiban_node_evict_state(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *keep);
 static ngx_int_t ngx_zertiban_node_evict_token(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *keep);
-static ngx_uint_t ngx_zertiban_node_evictable(ngx_zertiban_zone_t *zone,
-    ngx_uint_t n, ngx_zertiban_node_t *keep);
 static void ngx_zertiban_node_said(ngx_zertiban_zone_t *zone);
 static void ngx_zertiban_node_free(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node);
@@ -264,25 +268,36 @@ ngx_zertiban_node_grow(ngx_zertiban_zone_t *zone, ngx_zertiban_piece_t **last,
 
 /*
  * Tokens go for one that needs "n" pieces and so will hold "nheld" more, unless
- * the zone could not keep it even so: then it may have what is free.
+ * the zone could not keep it even so.  Then it may have what is free, and if it
+ * is pinned, what has no token.
  */
 
 static ngx_int_t
 ngx_zertiban_node_room(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
     ngx_uint_t n, ngx_uint_t nheld)
 {
-    ngx_uint_t           max;
+    ngx_uint_t           max, left;
     ngx_zertiban_shm_t  *sh;
 
     sh = zone->sh;
     max = sh->pieces - NGX_ZERTIBAN_RESERVE(sh);
+    left = (sh->taken + n <= sh->pieces) ? 0 : sh->taken + n - sh->pieces;
 
-    if (sh->held + nheld <= max) {
-        return NGX_OK;
+    if (sh->held + nheld > max
+        && ngx_zertiban_node_tokens(zone, sh->held + nheld - max, 1, node)
+           < sh->held + nheld - max)
+    {
+        if (left == 0) {
+            return NGX_OK;
+        }
+
+        return (node->pinned >= zone->pins
+                && ngx_zertiban_node_may_go(zone, left, node))
+               ? NGX_OK : NGX_ERROR;
     }
 
-    if (!ngx_zertiban_node_evictable(zone, sh->held + nheld - max, node)) {
-        return (sh->taken + n <= sh->pieces) ? NGX_OK : NGX_ERROR;
+    if (left && !ngx_zertiban_node_may_go(zone, left, node)) {
+        return NGX_ERROR;
     }
 
     while (sh->held + nheld > max) {
@@ -290,6 +305,78 @@ ngx_zertiban_node_room(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
     }
 
     return NGX_OK;
+}
+
+
+/* whether "n" pieces come free if all goes that may */
+
+static ngx_uint_t
+ngx_zertiban_node_may_go(ngx_zertiban_zone_t *zone, ngx_uint_t n,
+    ngx_zertiban_node_t *keep)
+{
+    ngx_uint_t            found;
+    ngx_queue_t          *q, *states;
+
+    /* of a token the node may stay */
+
+    found = ngx_zertiban_node_tokens(zone, n, 0, keep);
+
+    states = &zone->sh->states;
+
+    for (q = ngx_queue_last(states);
+         q != ngx_queue_sentinel(states) && found < n;
+         q = ngx_queue_prev(q))
+    {
+        if (ngx_zertiban_node_idle(zone, ngx_zertiban_node_of(q), keep)) {
+            found++;
+        }
+    }
+
+    return found >= n;
+}
+
+
+/*
+ * The pieces of tokens that may go, those unused for longest first, until there
+ * are "n"; with "nodes" those of their nodes as well.
+ */
+
+static ngx_uint_t
+ngx_zertiban_node_tokens(ngx_zertiban_zone_t *zone, ngx_uint_t n,
+    ngx_uint_t nodes, ngx_zertiban_node_t *keep)
+{
+    ngx_uint_t            found;
+    ngx_queue_t          *q, *tokens;
+    ngx_zertiban_node_t  *node;
+
+    found = 0;
+    tokens = &zone->sh->tokens;
+
+    for (q = ngx_queue_last(tokens);
+         q != ngx_queue_sentinel(tokens) && found < n;
+         q = ngx_queue_prev(q))
+    {
+        node = ngx_zertiban_node_of(q);
+
+        if (node != keep && node->pinned < zone->pins) {
+            found += ngx_zertiban_node_pieces(node->len) + nodes;
+        }
+    }
+
+    return found;
+}
+
+
+/* whether nobody needs a node that has no token */
+
+static ngx_uint_t
+ngx_zertiban_node_idle(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+    ngx_zertiban_node_t *keep)
+{
+    return node != keep
+           && node->pinned < zone->pins
+           && (node->lease == 0
+               || !ngx_zertiban_before(ngx_current_msec, node->deadline));
 }
 
 
@@ -476,11 +563,7 @@ ngx_zertiban_node_evict_state(ngx_zertiban_zone_t *zone,
         q = ngx_queue_last(states);
         node = ngx_zertiban_node_of(q);
 
-        if (node != keep
-            && node->pinned < zone->pins
-            && (node->lease == 0
-                || !ngx_zertiban_before(ngx_current_msec, node->deadline)))
-        {
+        if (ngx_zertiban_node_idle(zone, node, keep)) {
             ngx_zertiban_node_free(zone, node);
             return NGX_OK;
         }
@@ -504,66 +587,48 @@ static ngx_int_t
 ngx_zertiban_node_evict_token(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *keep)
 {
-    ngx_queue_t          *q, *tokens;
+    ngx_queue_t          *q, *first, *tokens;
     ngx_zertiban_node_t  *node;
 
     tokens = &zone->sh->tokens;
+    first = ngx_queue_head(tokens);
 
-    for (q = ngx_queue_last(tokens);
-         q != ngx_queue_sentinel(tokens);
-         q = ngx_queue_prev(q))
-    {
-        node = ngx_zertiban_node_of(q);
-
-        if (node == keep || node->pinned >= zone->pins) {
-            continue;
-        }
-
-        if (ngx_zertiban_node_valid(node)) {
-            ngx_zertiban_node_said(zone);
-        }
-
-        ngx_zertiban_node_clear(zone, node);
-
-        if (node->lease == 0
-            && !ngx_zertiban_node_delayed(node)
-            && !ngx_zertiban_node_spaced(node))
-        {
-            ngx_zertiban_node_free(zone, node);
-        }
-
-        return NGX_OK;
+    if (ngx_queue_empty(tokens)) {
+        return NGX_ERROR;
     }
 
-    return NGX_ERROR;
-}
+    for ( ;; ) {
 
-
-/* whether the tokens that may go hold "n" pieces */
-
-static ngx_uint_t
-ngx_zertiban_node_evictable(ngx_zertiban_zone_t *zone, ngx_uint_t n,
-    ngx_zertiban_node_t *keep)
-{
-    ngx_uint_t            held;
-    ngx_queue_t          *q, *tokens;
-    ngx_zertiban_node_t  *node;
-
-    held = 0;
-    tokens = &zone->sh->tokens;
-
-    for (q = ngx_queue_last(tokens);
-         q != ngx_queue_sentinel(tokens) && held < n;
-         q = ngx_queue_prev(q))
-    {
+        q = ngx_queue_last(tokens);
         node = ngx_zertiban_node_of(q);
 
         if (node != keep && node->pinned < zone->pins) {
-            held += ngx_zertiban_node_pieces(node->len) + 1;
+            break;
         }
+
+        if (q == first) {
+            return NGX_ERROR;
+        }
+
+        /* the next one who looks need not look at it again */
+
+        ngx_zertiban_node_use(zone, node);
     }
 
-    return held >= n;
+    if (ngx_zertiban_node_valid(node)) {
+        ngx_zertiban_node_said(zone);
+    }
+
+    ngx_zertiban_node_clear(zone, node);
+
+    if (node->lease == 0
+        && !ngx_zertiban_node_delayed(node)
+        && !ngx_zertiban_node_spaced(node))
+    {
+        ngx_zertiban_node_free(zone, node);
+    }
+
+    return NGX_OK;
 }
 
 

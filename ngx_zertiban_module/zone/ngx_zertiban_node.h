@@ -62,8 +62,9 @@ typedef struct {
     ngx_zertiban_error_e        error;          /* of the last failure */
     ngx_msec_t                  started;        /* 0: no spacing */
     ngx_msec_t                  deadline;
-    ngx_msec_t                  wanted;         /* by others than the owner:
-                                                   0, or when seen last */
+    ngx_msec_t                  wanted;         /* by others than those whose
+                                                   exchange it is: 0, or when
+                                                   seen last */
     ngx_atomic_t                ended;          /* so many exchanges */
 
     ngx_uint_t                  failures;       /* consecutive */

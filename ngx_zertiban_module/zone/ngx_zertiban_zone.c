@@ -26,7 +26,8 @@ static ngx_int_t ngx_zertiban_zone_look_valid(ngx_zertiban_zone_t *zone,
 static void ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node, ngx_zertiban_ask_t *ask,
     ngx_zertiban_look_t *look);
-static void ngx_zertiban_zone_want(ngx_zertiban_node_t *node);
+static void ngx_zertiban_zone_want(ngx_zertiban_node_t *node,
+    ngx_uint_t lease);
 static ngx_uint_t ngx_zertiban_zone_young(ngx_zertiban_node_t *node);
 static void ngx_zertiban_zone_set_life(ngx_zertiban_node_t *node,
     ngx_zertiban_life_t *life);
@@ -50,10 +51,19 @@ ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
 
     ngx_zertiban_shm_lock(zone);
 
-    node = ngx_zertiban_node_get(zone, key, ask->node);
+    if (ask->fetch || ask->pinned) {
+        node = ngx_zertiban_node_get(zone, key, ask->node);
+
+    } else {
+
+        /* what is not to be asked for takes nobody's place */
+
+        node = ngx_zertiban_node_find(zone, key);
+    }
+
+    look->node = node;
 
     if (node) {
-        look->node = node;
         look->ended = node->ended;
 
         if (ask->pinned && node->pinned < zone->configuration) {
@@ -63,7 +73,7 @@ ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
         rc = ngx_zertiban_zone_look(zone, node, ask, look);
 
     } else {
-        rc = NGX_ERROR;
+        rc = (ask->fetch || ask->pinned) ? NGX_ERROR : NGX_BUSY;
     }
 
     ngx_zertiban_shm_unlock(zone);
@@ -84,10 +94,14 @@ ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
         return ngx_zertiban_zone_look_valid(zone, node, ask, look);
     }
 
+    /* a token that has ended takes no place either */
+
+    ngx_zertiban_node_clear(zone, node);
+
     if (ngx_zertiban_node_leased(node)) {
 
         if (ask->waits) {
-            ngx_zertiban_zone_want(node);
+            ngx_zertiban_zone_want(node, ask->lease);
         }
 
         if (ngx_zertiban_before(node->deadline, look->next)) {
@@ -166,10 +180,12 @@ ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
 }
 
 
+/* those whose own exchange it is are known to its owner */
+
 static void
-ngx_zertiban_zone_want(ngx_zertiban_node_t *node)
+ngx_zertiban_zone_want(ngx_zertiban_node_t *node, ngx_uint_t lease)
 {
-    if (node->owner != ngx_pid) {
+    if (node->lease != lease) {
         node->wanted = ngx_current_msec;
     }
 }
@@ -295,6 +311,10 @@ ngx_zertiban_zone_drop(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_int_t             rc;
     ngx_zertiban_node_t  *node;
 
+    if (generation == 0) {
+        return NGX_DECLINED;
+    }
+
     rc = NGX_OK;
 
     ngx_zertiban_shm_lock(zone);
@@ -327,7 +347,7 @@ ngx_zertiban_zone_doubt(ngx_zertiban_zone_t *zone, u_char *key,
 
     node = ngx_zertiban_node_find(zone, key);
 
-    if (node && node->generation == generation
+    if (node && generation && node->generation == generation
         && !ngx_zertiban_zone_young(node)
         && ngx_zertiban_before(ngx_current_msec, node->refresh))
     {
@@ -349,7 +369,8 @@ ngx_zertiban_zone_young(ngx_zertiban_node_t *node)
 
 
 ngx_uint_t
-ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key)
+ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_uint_t lease)
 {
     ngx_uint_t            pending;
     ngx_zertiban_node_t  *node;
@@ -363,7 +384,7 @@ ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key)
                && ngx_zertiban_node_leased(node));
 
     if (pending) {
-        ngx_zertiban_zone_want(node);
+        ngx_zertiban_zone_want(node, lease);
     }
 
     ngx_zertiban_shm_unlock(zone);

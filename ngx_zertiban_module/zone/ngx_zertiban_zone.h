@@ -25,6 +25,7 @@ typedef struct {
     u_char                     *value;          /* "size" bytes for a copy, */
     size_t                      size;           /* or 0 */
     ngx_atomic_uint_t           generation;     /* that is there, or 0 */
+    ngx_uint_t                  lease;          /* of the asker's exchange */
     unsigned                    pinned:1;       /* by this configuration */
     unsigned                    copy:1;         /* the token is needed */
     unsigned                    waits:1;        /* a request does, or would */
@@ -63,9 +64,9 @@ typedef struct {
 /*
  * All that follows takes the slab pool's mutex itself and never keeps it.
  *
- * Looks the credential "key" up, makes it if it is new, and copies "Bearer
- * <token>" to ask->value, if that is wanted.  look->node is set for what may be
- * read of it.
+ * Looks the credential "key" up, makes it if it is new and an exchange might
+ * follow, and copies "Bearer <token>" to ask->value, if that is wanted.
+ * look->node is set for what may be read of it, or is NULL.
  *
  * Whoever finds that an exchange is due, and would run it, is given the lease
  * for it: with look->lease set, the caller must run one within ask->timeout and
@@ -130,7 +131,8 @@ void ngx_zertiban_zone_release(ngx_zertiban_zone_t *zone, u_char *key,
 
 /*
  * Drops the token of "generation" if it is the current one.  Returns NGX_OK, or
- * NGX_DECLINED if that was obtained in the last 10 s: nothing was changed.
+ * NGX_DECLINED if that was obtained in the last 10 s, or is one that the zone
+ * could not keep, which is 0: nothing was changed.
  */
 
 ngx_int_t ngx_zertiban_zone_drop(ngx_zertiban_zone_t *zone, u_char *key,
@@ -147,13 +149,15 @@ void ngx_zertiban_zone_doubt(ngx_zertiban_zone_t *zone, u_char *key,
 /*
  * Returns 1 while those who wait for the credential have nothing to do but
  * wait: there is no token, and its exchange is in flight in a live process.
+ * "lease" is that of their own exchange, or 0.
  */
 
-ngx_uint_t ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key);
+ngx_uint_t ngx_zertiban_zone_pending(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_uint_t lease);
 
 /*
- * Returns 1 if others than this worker want the outcome of its exchange: they
- * wait for it, or their configuration names the credential.
+ * Returns 1 if others want the outcome of the credential's exchange than those
+ * whose own it is: they wait for it, or their configuration names it.
  */
 
 ngx_uint_t ngx_zertiban_zone_wanted(ngx_zertiban_zone_t *zone, u_char *key);

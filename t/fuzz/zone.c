@@ -186,6 +186,7 @@ fuzz_acquire(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
     ngx_zertiban_ask_t     ask;
     ngx_zertiban_shm_t    *sh;
     ngx_zertiban_look_t    look;
+    ngx_zertiban_node_t   *node;
 
     ngx_memzero(&ask, sizeof(ngx_zertiban_ask_t));
 
@@ -202,6 +203,15 @@ fuzz_acquire(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
     reserve = sh->pieces / 8;
     fetching = sh->fetching;
     over = (sh->held > sh->pieces - reserve);
+
+    node = ngx_zertiban_node_find(fz->zone, c->key);
+
+    if (node && node->value && !ngx_zertiban_node_valid(node)) {
+
+        /* its own has ended */
+
+        tokens--;
+    }
 
     if (how & 2) {
 
@@ -256,8 +266,8 @@ fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
 {
     size_t                  len;
     ngx_int_t               rc;
-    ngx_uint_t              held, need;
     ngx_str_t               token;
+    ngx_uint_t              held, need, tokens;
     ngx_zertiban_life_t     life;
     ngx_zertiban_node_t    *node;
     ngx_zertiban_outcome_t  outcome;
@@ -282,6 +292,7 @@ fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
 
     node = ngx_zertiban_node_find(fz->zone, c->key);
     held = fz->held;
+    tokens = fz->tokens;
 
     need = fuzz_pieces(NGX_ZERTIBAN_SCHEME_LEN + len) + 1;
 
@@ -291,6 +302,14 @@ fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
 
     rc = ngx_zertiban_zone_publish(fz->zone, c->key, c->lease, &token, &life,
                                    &outcome);
+
+    if (rc == NGX_ERROR) {
+        fuzz_walk(fz);
+
+        /* nothing went in vain */
+
+        fuzz_check(fz->tokens == tokens);
+    }
 
     if (rc == NGX_OK) {
         c->token = token;
@@ -333,11 +352,11 @@ fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
 static void
 fuzz_walk(fuzz_zone_t *fz)
 {
-    ngx_uint_t            i, n, held, taken, fetching;
-    ngx_queue_t          *q, *queues[2];
-    ngx_zertiban_shm_t   *sh;
-    ngx_zertiban_node_t  *node;
-    ngx_zertiban_piece_t *piece;
+    ngx_uint_t             i, n, held, taken, fetching;
+    ngx_queue_t           *q, *queues[2];
+    ngx_zertiban_shm_t    *sh;
+    ngx_zertiban_node_t   *node;
+    ngx_zertiban_piece_t  *piece;
 
     sh = fz->zone->sh;
 
