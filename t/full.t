@@ -250,12 +250,14 @@ my $asked = now();
 my $refused = 0;
 
 # from their refresh moments on until their ends
-wait_until { $refused++ if $t->get('/?client=refused')->{status} == 502;
-             now() > $asked + 4 } 6;
+while (now() < $asked + 8) {
+    $refused++ if $t->get('/?client=refused')->{status} == 502;
+    wait_until { 0 } 0.4;
+}
 
-cmp_ok($refused, '>', 100, 'a refused credential, asked for all the time');
-is($idp->count('refused'), 1, 'is delayed, while timers look for others');
-cmp_ok($idp->count(), '>', 200, 'that are refreshed');
+cmp_ok($refused, '>', 10, 'a refused credential, asked for now and then');
+cmp_ok($idp->count('refused'), '<=', 2,
+       'is delayed while other tokens come to their ends');
 
 $idp->{expires_in} = 300;
 $t->finish();
