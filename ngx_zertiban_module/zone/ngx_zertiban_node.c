@@ -28,11 +28,14 @@ static ngx_int_t ngx_zertiban_node_grow(ngx_zertiban_zone_t *zone,
     ngx_zertiban_piece_t **last, ngx_uint_t n, ngx_zertiban_node_t *keep);
 static ngx_int_t ngx_zertiban_node_room(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node, ngx_uint_t n, ngx_uint_t nheld);
-static ngx_uint_t ngx_zertiban_node_may_go(ngx_zertiban_zone_t *zone,
+static ngx_uint_t ngx_zertiban_node_enough(ngx_zertiban_zone_t *zone,
     ngx_uint_t n, ngx_zertiban_node_t *keep);
-static ngx_uint_t ngx_zertiban_node_tokens(ngx_zertiban_zone_t *zone,
-    ngx_uint_t n, ngx_uint_t nodes, ngx_zertiban_node_t *keep);
-static ngx_uint_t ngx_zertiban_node_idle(ngx_zertiban_zone_t *zone,
+static ngx_uint_t ngx_zertiban_node_count(ngx_zertiban_zone_t *zone,
+    ngx_queue_t *nodes, ngx_uint_t n, ngx_uint_t each,
+    ngx_zertiban_node_t *keep);
+static ngx_zertiban_node_t *ngx_zertiban_node_oldest(ngx_zertiban_zone_t *zone,
+    ngx_queue_t *nodes, ngx_zertiban_node_t *keep);
+static ngx_uint_t ngx_zertiban_node_may_go(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node, ngx_zertiban_node_t *keep);
 static u_char *ngx_zertiban_node_append(ngx_zertiban_piece_t **piece,
     u_char *p, ngx_str_t *s);
@@ -276,31 +279,25 @@ static ngx_int_t
 ngx_zertiban_node_room(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
     ngx_uint_t n, ngx_uint_t nheld)
 {
-    ngx_uint_t           max, left;
+    ngx_uint_t           max, over, left, fits;
     ngx_zertiban_shm_t  *sh;
 
     sh = zone->sh;
     max = sh->pieces - NGX_ZERTIBAN_RESERVE(sh);
+
+    over = (sh->held + nheld <= max) ? 0 : sh->held + nheld - max;
     left = (sh->taken + n <= sh->pieces) ? 0 : sh->taken + n - sh->pieces;
 
-    if (sh->held + nheld > max
-        && ngx_zertiban_node_tokens(zone, sh->held + nheld - max, 1, node)
-           < sh->held + nheld - max)
+    fits = (ngx_zertiban_node_count(zone, &sh->tokens, over, 1, node) >= over);
+
+    if (left
+        && ((!fits && node->pinned < zone->pins)
+            || !ngx_zertiban_node_enough(zone, left, node)))
     {
-        if (left == 0) {
-            return NGX_OK;
-        }
-
-        return (node->pinned >= zone->pins
-                && ngx_zertiban_node_may_go(zone, left, node))
-               ? NGX_OK : NGX_ERROR;
-    }
-
-    if (left && !ngx_zertiban_node_may_go(zone, left, node)) {
         return NGX_ERROR;
     }
 
-    while (sh->held + nheld > max) {
+    while (fits && sh->held + nheld > max) {
         (void) ngx_zertiban_node_evict_token(zone, node);
     }
 
@@ -308,58 +305,48 @@ ngx_zertiban_node_room(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
 }
 
 
-/* whether "n" pieces come free if all goes that may */
+/* whether "n" pieces come free if all goes that may; nodes of tokens may stay */
 
 static ngx_uint_t
-ngx_zertiban_node_may_go(ngx_zertiban_zone_t *zone, ngx_uint_t n,
+ngx_zertiban_node_enough(ngx_zertiban_zone_t *zone, ngx_uint_t n,
     ngx_zertiban_node_t *keep)
 {
-    ngx_uint_t            found;
-    ngx_queue_t          *q, *states;
+    ngx_uint_t           found;
+    ngx_zertiban_shm_t  *sh;
 
-    /* of a token the node may stay */
+    sh = zone->sh;
 
-    found = ngx_zertiban_node_tokens(zone, n, 0, keep);
+    found = ngx_zertiban_node_count(zone, &sh->tokens, n, 0, keep);
 
-    states = &zone->sh->states;
-
-    for (q = ngx_queue_last(states);
-         q != ngx_queue_sentinel(states) && found < n;
-         q = ngx_queue_prev(q))
-    {
-        if (ngx_zertiban_node_idle(zone, ngx_zertiban_node_of(q), keep)) {
-            found++;
-        }
-    }
-
-    return found >= n;
+    return found >= n
+           || ngx_zertiban_node_count(zone, &sh->states, n - found, 1, keep)
+              >= n - found;
 }
 
 
 /*
- * The pieces of tokens that may go, those unused for longest first, until there
- * are "n"; with "nodes" those of their nodes as well.
+ * The pieces of what may go, that unused for longest first, until there are
+ * "n"; each node counts as "each" more.
  */
 
 static ngx_uint_t
-ngx_zertiban_node_tokens(ngx_zertiban_zone_t *zone, ngx_uint_t n,
-    ngx_uint_t nodes, ngx_zertiban_node_t *keep)
+ngx_zertiban_node_count(ngx_zertiban_zone_t *zone, ngx_queue_t *nodes,
+    ngx_uint_t n, ngx_uint_t each, ngx_zertiban_node_t *keep)
 {
     ngx_uint_t            found;
-    ngx_queue_t          *q, *tokens;
+    ngx_queue_t          *q;
     ngx_zertiban_node_t  *node;
 
     found = 0;
-    tokens = &zone->sh->tokens;
 
-    for (q = ngx_queue_last(tokens);
-         q != ngx_queue_sentinel(tokens) && found < n;
+    for (q = ngx_queue_last(nodes);
+         q != ngx_queue_sentinel(nodes) && found < n;
          q = ngx_queue_prev(q))
     {
         node = ngx_zertiban_node_of(q);
 
-        if (node != keep && node->pinned < zone->pins) {
-            found += ngx_zertiban_node_pieces(node->len) + nodes;
+        if (ngx_zertiban_node_may_go(zone, node, keep)) {
+            found += ngx_zertiban_node_pieces(node->len) + each;
         }
     }
 
@@ -367,15 +354,49 @@ ngx_zertiban_node_tokens(ngx_zertiban_zone_t *zone, ngx_uint_t n,
 }
 
 
-/* whether nobody needs a node that has no token */
+/* what may go and was unused for longest, or NULL */
+
+static ngx_zertiban_node_t *
+ngx_zertiban_node_oldest(ngx_zertiban_zone_t *zone, ngx_queue_t *nodes,
+    ngx_zertiban_node_t *keep)
+{
+    ngx_queue_t          *q, *first;
+    ngx_zertiban_node_t  *node;
+
+    first = ngx_queue_head(nodes);
+
+    while (!ngx_queue_empty(nodes)) {
+
+        q = ngx_queue_last(nodes);
+        node = ngx_zertiban_node_of(q);
+
+        if (ngx_zertiban_node_may_go(zone, node, keep)) {
+            return node;
+        }
+
+        if (q == first) {
+            break;
+        }
+
+        /* the next one who looks need not look at it again */
+
+        ngx_zertiban_node_use(zone, node);
+    }
+
+    return NULL;
+}
+
+
+/* a token may, and leaves its node for an exchange that is in flight */
 
 static ngx_uint_t
-ngx_zertiban_node_idle(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+ngx_zertiban_node_may_go(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
     ngx_zertiban_node_t *keep)
 {
     return node != keep
            && node->pinned < zone->pins
-           && (node->lease == 0
+           && (node->value
+               || node->lease == 0
                || !ngx_zertiban_before(ngx_current_msec, node->deadline));
 }
 
@@ -552,32 +573,17 @@ static ngx_int_t
 ngx_zertiban_node_evict_state(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *keep)
 {
-    ngx_queue_t          *q, *first, *states;
     ngx_zertiban_node_t  *node;
 
-    states = &zone->sh->states;
-    first = ngx_queue_head(states);
+    node = ngx_zertiban_node_oldest(zone, &zone->sh->states, keep);
 
-    while (!ngx_queue_empty(states)) {
-
-        q = ngx_queue_last(states);
-        node = ngx_zertiban_node_of(q);
-
-        if (ngx_zertiban_node_idle(zone, node, keep)) {
-            ngx_zertiban_node_free(zone, node);
-            return NGX_OK;
-        }
-
-        if (q == first) {
-            break;
-        }
-
-        /* the next one who looks need not look at it again */
-
-        ngx_zertiban_node_use(zone, node);
+    if (node == NULL) {
+        return NGX_ERROR;
     }
 
-    return NGX_ERROR;
+    ngx_zertiban_node_free(zone, node);
+
+    return NGX_OK;
 }
 
 
@@ -587,32 +593,12 @@ static ngx_int_t
 ngx_zertiban_node_evict_token(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *keep)
 {
-    ngx_queue_t          *q, *first, *tokens;
     ngx_zertiban_node_t  *node;
 
-    tokens = &zone->sh->tokens;
-    first = ngx_queue_head(tokens);
+    node = ngx_zertiban_node_oldest(zone, &zone->sh->tokens, keep);
 
-    if (ngx_queue_empty(tokens)) {
+    if (node == NULL) {
         return NGX_ERROR;
-    }
-
-    for ( ;; ) {
-
-        q = ngx_queue_last(tokens);
-        node = ngx_zertiban_node_of(q);
-
-        if (node != keep && node->pinned < zone->pins) {
-            break;
-        }
-
-        if (q == first) {
-            return NGX_ERROR;
-        }
-
-        /* the next one who looks need not look at it again */
-
-        ngx_zertiban_node_use(zone, node);
     }
 
     if (ngx_zertiban_node_valid(node)) {
