@@ -414,14 +414,11 @@ ngx_zertiban_credentials_set_clock(ngx_zertiban_credentials_t *credentials)
         ngx_del_timer(ev);
     }
 
-    ev->handler = ngx_zertiban_credentials_clock_handler;
-    ev->data = credentials;
-    ev->log = ngx_cycle->log;
-    ev->cancelable = 1;
-
     left = (ngx_msec_int_t) (first->key - ngx_current_msec);
 
-    ngx_add_timer(ev, ngx_max(left, 0));
+    ngx_zertiban_credentials_add_timer(credentials, ev,
+                                       ngx_zertiban_credentials_clock_handler,
+                                       ngx_max(left, 0));
 }
 
 
@@ -508,6 +505,23 @@ ngx_zertiban_credentials_cleanup(void *data)
         ngx_zertiban_credential_free(
                (ngx_zertiban_credential_t *) credentials->rbtree.root);
     }
+}
+
+
+void
+ngx_zertiban_credentials_add_timer(ngx_zertiban_credentials_t *credentials,
+    ngx_event_t *ev, ngx_event_handler_pt handler, ngx_msec_t timer)
+{
+    if (ev->timer_set) {
+        return;
+    }
+
+    ev->handler = handler;
+    ev->data = credentials;
+    ev->log = ngx_cycle->log;
+    ev->cancelable = 1;
+
+    ngx_add_timer(ev, timer);
 }
 
 

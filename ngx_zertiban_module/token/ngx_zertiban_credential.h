@@ -23,14 +23,6 @@
 #define NGX_ZERTIBAN_KNOWN_MAX  ((size_t) 48 << 20)
 
 
-/* a line of the log that is for many credentials, see ngx_zertiban_report.h */
-
-typedef struct {
-    ngx_msec_t                       next;        /* to be said again then */
-    ngx_uint_t                       n;           /* not said since */
-} ngx_zertiban_said_t;
-
-
 typedef struct ngx_zertiban_credential_s  ngx_zertiban_credential_t;
 
 typedef void (*ngx_zertiban_credential_pt)(
@@ -61,9 +53,13 @@ typedef struct {
                                                      without a token */
     ngx_msec_t                       sick;        /* no exchange until then,
                                                      0: well */
-    ngx_zertiban_said_t              full;
-    ngx_zertiban_said_t              lack;
-    ngx_zertiban_said_t              failed;
+
+    /* lines of the log: when they are errors again */
+
+    ngx_msec_t                       full;
+    ngx_msec_t                       lack;
+    ngx_msec_t                       failed;
+    ngx_uint_t                       nfailed;     /* not named since */
     ngx_event_t                      failed_more;
 
     ngx_rbtree_t                     due;         /* when to look at them */
@@ -154,6 +150,15 @@ ngx_zertiban_credential_t *ngx_zertiban_credential_find(
 ngx_zertiban_credential_t *ngx_zertiban_credential_create(
     ngx_zertiban_credentials_t *credentials, ngx_pool_t *pool,
     ngx_zertiban_identity_t *identity);
+
+/*
+ * Sets a timer of the set, which is ev->data, ms from now, unless it is set; it
+ * does not hold a worker that is shutting down.
+ */
+
+void ngx_zertiban_credentials_add_timer(
+    ngx_zertiban_credentials_t *credentials, ngx_event_t *ev,
+    ngx_event_handler_pt handler, ngx_msec_t timer);
 
 #define ngx_zertiban_credential_hold(c)     (c)->refs++
 

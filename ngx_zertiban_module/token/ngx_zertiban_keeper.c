@@ -48,8 +48,6 @@ void
 ngx_zertiban_keeper_start(ngx_cycle_t *cycle,
     ngx_zertiban_credentials_t *credentials)
 {
-    ngx_event_t  *ev;
-
     credentials->look_due = ngx_zertiban_keeper_due;
     credentials->ended = ngx_zertiban_keeper_ended;
 
@@ -58,14 +56,8 @@ ngx_zertiban_keeper_start(ngx_cycle_t *cycle,
 
     /* not here: the mutex may be held by a process that is stopped */
 
-    ev = &credentials->start;
-
-    ev->handler = ngx_zertiban_keeper_start_handler;
-    ev->data = credentials;
-    ev->log = cycle->log;
-    ev->cancelable = 1;
-
-    ngx_add_timer(ev, 0);
+    ngx_zertiban_credentials_add_timer(credentials, &credentials->start,
+                                       ngx_zertiban_keeper_start_handler, 0);
 }
 
 
@@ -143,20 +135,11 @@ ngx_zertiban_keeper_stop_queue(ngx_queue_t *credentials)
 static void
 ngx_zertiban_keeper_arm_sweep(ngx_zertiban_credentials_t *credentials)
 {
-    ngx_event_t  *ev;
-
-    ev = &credentials->sweep;
-
-    if (ev->timer_set || ngx_exiting) {
-        return;
+    if (!ngx_exiting) {
+        ngx_zertiban_credentials_add_timer(credentials, &credentials->sweep,
+                                           ngx_zertiban_keeper_sweep_handler,
+                                           NGX_ZERTIBAN_SWEEP);
     }
-
-    ev->handler = ngx_zertiban_keeper_sweep_handler;
-    ev->data = credentials;
-    ev->log = ngx_cycle->log;
-    ev->cancelable = 1;
-
-    ngx_add_timer(ev, NGX_ZERTIBAN_SWEEP);
 }
 
 

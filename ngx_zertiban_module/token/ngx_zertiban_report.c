@@ -15,8 +15,7 @@
 static ngx_uint_t ngx_zertiban_report_level(
     ngx_zertiban_credential_t *credential, ngx_zertiban_verdict_t *verdict,
     ngx_uint_t failures);
-static ngx_uint_t ngx_zertiban_report_once(ngx_zertiban_said_t *said);
-static void ngx_zertiban_report_more(ngx_zertiban_credentials_t *credentials);
+static ngx_uint_t ngx_zertiban_report_once(ngx_msec_t *next);
 static void ngx_zertiban_report_more_handler(ngx_event_t *ev);
 
 
@@ -81,7 +80,13 @@ ngx_zertiban_report_level(ngx_zertiban_credential_t *credential,
         return NGX_LOG_ERR;
     }
 
-    ngx_zertiban_report_more(credentials);
+    /* those that are not named are counted */
+
+    credentials->nfailed++;
+
+    ngx_zertiban_credentials_add_timer(credentials, &credentials->failed_more,
+                                       ngx_zertiban_report_more_handler,
+                                       credentials->failed - ngx_current_msec);
 
     return NGX_LOG_INFO;
 }
@@ -90,59 +95,34 @@ ngx_zertiban_report_level(ngx_zertiban_credential_t *credential,
 /* the level of an event that may happen for many */
 
 static ngx_uint_t
-ngx_zertiban_report_once(ngx_zertiban_said_t *said)
+ngx_zertiban_report_once(ngx_msec_t *next)
 {
-    if (said->next && ngx_zertiban_before(ngx_current_msec, said->next)) {
-        said->n++;
+    if (*next && ngx_zertiban_before(ngx_current_msec, *next)) {
         return NGX_LOG_INFO;
     }
 
-    said->next = ngx_current_msec + NGX_ZERTIBAN_SAY;
+    *next = ngx_current_msec + NGX_ZERTIBAN_SAY;
 
     return NGX_LOG_ERR;
-}
-
-
-/* has those counted that were not named */
-
-static void
-ngx_zertiban_report_more(ngx_zertiban_credentials_t *credentials)
-{
-    ngx_event_t  *ev;
-
-    ev = &credentials->failed_more;
-
-    if (ev->timer_set) {
-        return;
-    }
-
-    ev->handler = ngx_zertiban_report_more_handler;
-    ev->data = credentials;
-    ev->log = ngx_cycle->log;
-    ev->cancelable = 1;
-
-    ngx_add_timer(ev, credentials->failed.next - ngx_current_msec);
 }
 
 
 static void
 ngx_zertiban_report_more_handler(ngx_event_t *ev)
 {
-    ngx_zertiban_said_t         *said;
     ngx_zertiban_zone_t         *zone;
     ngx_zertiban_credentials_t  *credentials;
 
     credentials = ev->data;
-    said = &credentials->failed;
     zone = credentials->shm_zone->data;
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                   "no token for %ui more new credentials, which are named at "
                   "the level \"info\", zertiban zone \"%V\"",
-                  said->n, &zone->name);
+                  credentials->nfailed, &zone->name);
 
-    said->n = 0;
-    said->next = ngx_current_msec + NGX_ZERTIBAN_SAY;
+    credentials->nfailed = 0;
+    credentials->failed = ngx_current_msec + NGX_ZERTIBAN_SAY;
 }
 
 

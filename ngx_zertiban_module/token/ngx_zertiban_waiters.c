@@ -23,7 +23,6 @@ void
 ngx_zertiban_waiters_join(ngx_zertiban_credential_t *credential,
     ngx_zertiban_waiter_t *waiter)
 {
-    ngx_event_t                 *ev;
     ngx_zertiban_credentials_t  *credentials;
 
     credentials = ngx_zertiban_credential_set(credential);
@@ -39,16 +38,9 @@ ngx_zertiban_waiters_join(ngx_zertiban_credential_t *credential,
 
     waiter->credential = credential;
 
-    ev = &credentials->poll;
-
-    if (!ev->timer_set) {
-        ev->handler = ngx_zertiban_waiters_poll;
-        ev->data = credentials;
-        ev->log = ngx_cycle->log;
-        ev->cancelable = 1;
-
-        ngx_add_timer(ev, ngx_zertiban_notify_interval());
-    }
+    ngx_zertiban_credentials_add_timer(credentials, &credentials->poll,
+                                       ngx_zertiban_waiters_poll,
+                                       ngx_zertiban_notify_interval());
 }
 
 
