@@ -305,7 +305,7 @@ ngx_zertiban_node_room(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
 }
 
 
-/* whether "n" pieces come free if all goes that may; nodes of tokens may stay */
+/* whether "n" pieces come free if all goes that may; "keep" stays */
 
 static ngx_uint_t
 ngx_zertiban_node_enough(ngx_zertiban_zone_t *zone, ngx_uint_t n,
