@@ -224,10 +224,20 @@ ngx_zertiban_pairs_parse(ngx_zertiban_pair_list_t *list, u_char *buf,
 
     for (n = 1; rest.len; n++) {
 
+        line = rest;
+
         p = ngx_strlchr(rest.data, rest.data + rest.len, LF);
 
-        line.data = rest.data;
-        line.len = p ? (size_t) (p - rest.data) : rest.len;
+        if (p) {
+            line.len = p - rest.data;
+            p++;
+
+        } else {
+            p = rest.data + rest.len;
+        }
+
+        rest.len -= p - rest.data;
+        rest.data = p;
 
         if (ngx_zertiban_pairs_line(list, &line, err) != NGX_OK) {
             err->len = ngx_sprintf(err->data + err->len, ", in its line %ui",
@@ -235,13 +245,6 @@ ngx_zertiban_pairs_parse(ngx_zertiban_pair_list_t *list, u_char *buf,
                        - err->data;
             return NGX_ERROR;
         }
-
-        if (p == NULL) {
-            break;
-        }
-
-        rest.len -= line.len + 1;
-        rest.data = p + 1;
     }
 
     if (list->tags.n == 0) {
