@@ -138,6 +138,13 @@ ngx_zertiban_pairs_read(ngx_zertiban_pairs_t *pairs, ngx_str_t *err)
     n = ngx_zertiban_file_read(&pairs->file, buf, NGX_ZERTIBAN_PAIRS_SIZE + 1,
                                &pairs->id, &text, &no);
 
+    if (n < 0 && ngx_zertiban_file_same(&pairs->id, &pairs->good)) {
+
+        /* master may have read it, and the worker cannot */
+
+        return NGX_OK;
+    }
+
     if (n < 0) {
         err->len = ngx_sprintf(err->data, "%s", text) - err->data;
         ngx_set_errno(no);
@@ -155,6 +162,7 @@ ngx_zertiban_pairs_read(ngx_zertiban_pairs_t *pairs, ngx_str_t *err)
         pairs->changed = 1;
     }
 
+    pairs->good = pairs->id;
     pairs->list = list;
     pairs->other = pairs->buf;
     pairs->buf = buf;

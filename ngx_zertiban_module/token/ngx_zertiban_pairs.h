@@ -57,7 +57,8 @@ typedef struct {
     ngx_zertiban_pair_list_t    list;
 
     ngx_str_t                   file;             /* its full name, or empty */
-    ngx_zertiban_file_id_t      id;               /* when it was read last */
+    ngx_zertiban_file_id_t      id;               /* when it was read last, */
+    ngx_zertiban_file_id_t      good;             /* and that of the list */
     u_char                     *buf;              /* what "list" points to */
     u_char                     *other;            /* to read another one */
 
