@@ -21,7 +21,11 @@ my $tokens = Zertiban::Revocation->new($t, $idp);
 $t->write_file('page.html', '<!--#include virtual="/open/first" -->'
                             . '<!--#include virtual="/ignore/pay?$args" -->');
 
+# what is named without variables would be another credential
+
 $t->run(<<'EOF', API => $api->address(), CGI => $cgi->address(),
+    geo $after { default after; }
+
     server {
         listen 127.0.0.1:%%PORT%%;
         listen 127.0.0.1:%%PORT_h2%% http2;
@@ -61,8 +65,8 @@ $t->run(<<'EOF', API => $api->address(), CGI => $cgi->address(),
         }
 
         location /after/pay {
-            zertiban_client_id after;
-            zertiban_client_secret secret-of-after;
+            zertiban_client_id $after;
+            zertiban_client_secret secret-of-$after;
             zertiban_tenant_id tenant-after;
             proxy_pass http://%%API%%/after/pay?client=after;
         }

@@ -179,7 +179,7 @@ replace('garbage', 'only-one-word');
 replace('long', NEW, '#' x 17408);
 
 my %why = (
-    vanished => qr/cannot be opened, what it held before is used \(2: No such/,
+    vanished => qr/what it held before is used: open\(\) failed \(2: No such/,
     garbage => qr/has no secret behind the client id, in its line 1, what/,
     long => qr/has more than 16384 bytes/,
 );

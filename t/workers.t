@@ -117,13 +117,17 @@ is($idp->count('client'), 1, 'a reload keeps the token');
 
 my ($token) = $idp->tokens('client');
 
+$idp->hold();
 $t->reload($config, SECRET => 'second-secret');
 
-is($t->get('/second')->{status}, 200, 'and one that changes a secret');
-is($api->got('/second')->token(), $token, 'keeps it as well');
 ok(wait_until(sub { $idp->count('client') == 2 }),
-   'until there is one for the new secret');
-is($idp->{requests}[-1]{client_secret}, 'second-secret', 'and no other');
+   'one that changes a secret asks with the new one');
+is($idp->{requests}[-1]{client_secret}, 'second-secret', 'at once');
+is($t->get('/second')->{status}, 200, 'requests do not wait for it');
+is($api->got('/second')->token(), $token, 'and have the token of the old one');
+
+$idp->release();
+
 ok(wait_until(sub {
        $t->get('/third')->{status} == 200
            && $api->last('/third')->token() ne $token;

@@ -7,6 +7,7 @@
 
 
 #include "ngx_zertiban_conf.h"
+#include "ngx_zertiban_load.h"
 #include "ngx_zertiban_secret.h"
 
 
@@ -374,7 +375,7 @@ ngx_zertiban_conf_secret_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_zertiban_secret_read(cf, &value[0], &value[1],
+    if (ngx_zertiban_load_secret(cf, &value[0], &value[1],
                                  &secret->complex.value)
         != NGX_OK)
     {

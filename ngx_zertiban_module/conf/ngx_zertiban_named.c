@@ -8,16 +8,9 @@
 
 
 #include "ngx_zertiban_named.h"
-#include "ngx_zertiban_secret.h"
+#include "ngx_zertiban_load.h"
 
 
-#define NGX_ZERTIBAN_NAMED_DAYS  14     /* that a pair should last, at least */
-
-
-static ngx_int_t ngx_zertiban_named_read(ngx_conf_t *cf,
-    ngx_zertiban_pairs_t *pairs);
-static void ngx_zertiban_named_warn(ngx_conf_t *cf,
-    ngx_zertiban_pairs_t *pairs);
 static ngx_zertiban_credential_t *ngx_zertiban_named_create(ngx_conf_t *cf,
     ngx_zertiban_credentials_t *credentials, ngx_zertiban_loc_conf_t *conf,
     ngx_zertiban_identity_t *identity);
@@ -68,109 +61,12 @@ ngx_zertiban_named_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     zlcf->pairs = ngx_zertiban_pairs_create(cf->pool, &name);
 
     if (zlcf->pairs == NULL
-        || ngx_zertiban_named_read(cf, zlcf->pairs) != NGX_OK)
+        || ngx_zertiban_load_pairs(cf, &value[0], zlcf->pairs) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    ngx_zertiban_named_warn(cf, zlcf->pairs);
-
     return NGX_CONF_OK;
-}
-
-
-static ngx_int_t
-ngx_zertiban_named_read(ngx_conf_t *cf, ngx_zertiban_pairs_t *pairs)
-{
-    ngx_int_t  rc;
-    ngx_err_t  no;
-    ngx_str_t  err;
-    u_char     data[NGX_ZERTIBAN_PAIRS_ERROR];
-
-    err.data = data;
-
-    rc = ngx_zertiban_pairs_read(pairs, &err);
-
-    no = (rc == NGX_DECLINED) ? ngx_errno : 0;
-
-    if (rc == NGX_OK) {
-        return NGX_OK;
-    }
-
-    if (no == NGX_ENOENT) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, no,
-                           "\"zertiban_credentials_file\" names \"%V\", which "
-                           "is not there: create it with \"install -m 0600 "
-                           "/dev/null %V\", and write a line \"client_id "
-                           "client_secret\" into it", &pairs->file,
-                           &pairs->file);
-
-    } else if (rc == NGX_DECLINED) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, no,
-                           "\"zertiban_credentials_file\" names \"%V\", which "
-                           "%V: make it a file that the user who starts nginx "
-                           "can read", &pairs->file, &err);
-
-    } else {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"zertiban_credentials_file\" names \"%V\", which "
-                           "%V: write lines \"client_id client_secret "
-                           "[YYYY-MM-DD]\", the newest first", &pairs->file,
-                           &err);
-    }
-
-    return NGX_ERROR;
-}
-
-
-static void
-ngx_zertiban_named_warn(ngx_conf_t *cf, ngx_zertiban_pairs_t *pairs)
-{
-    char                 *odd;
-    ngx_int_t             days;
-    ngx_uint_t            i;
-    ngx_zertiban_pair_t  *pair;
-
-    if (pairs->id.others) {
-        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "\"zertiban_credentials_file\" names \"%V\", which "
-                           "others can read, make it unreadable for them: "
-                           "\"chmod o-r\"", &pairs->file);
-    }
-
-    for (i = 0; i < pairs->list.tags.n; i++) {
-        pair = &pairs->list.elts[i];
-
-        odd = ngx_zertiban_secret_odd(&pair->secret, &pair->id);
-
-        if (odd) {
-            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                               "\"zertiban_credentials_file\" names \"%V\", "
-                               "where the secret of client \"%V\" %s",
-                               &pairs->file, &pair->id, odd);
-        }
-
-        if (pair->expires == 0) {
-            continue;
-        }
-
-        days = ngx_zertiban_pair_days(pair);
-
-        if (days < 0) {
-            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                               "\"zertiban_credentials_file\" names \"%V\", "
-                               "where the date of client \"%V\" is past: put "
-                               "a new pair before it", &pairs->file,
-                               &pair->id);
-
-        } else if (days < NGX_ZERTIBAN_NAMED_DAYS) {
-            ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                               "\"zertiban_credentials_file\" names \"%V\", "
-                               "where the date of client \"%V\" is in %i "
-                               "days: put a new pair before it", &pairs->file,
-                               &pair->id, days);
-        }
-    }
 }
 
 
@@ -257,7 +153,7 @@ ngx_zertiban_named_credential(ngx_conf_t *cf,
 }
 
 
-/* locations that ask for another scope, or elsewhere, read the file as well */
+/* locations that ask for another scope, or elsewhere, have pairs of their own */
 
 static ngx_zertiban_credential_t *
 ngx_zertiban_named_create(ngx_conf_t *cf,
@@ -268,17 +164,15 @@ ngx_zertiban_named_create(ngx_conf_t *cf,
 
     pairs = conf->pairs;
 
-    if (pairs == NULL || pairs->owned) {
+    if (pairs == NULL) {
+        pairs = ngx_zertiban_pairs_create(cf->pool, NULL);
 
-        pairs = ngx_zertiban_pairs_create(cf->pool,
-                                          pairs ? &pairs->file : NULL);
-        if (pairs == NULL) {
-            return NULL;
-        }
+    } else if (pairs->owned) {
+        pairs = ngx_zertiban_pairs_copy(cf->pool, pairs);
+    }
 
-        if (conf->pairs && ngx_zertiban_named_read(cf, pairs) != NGX_OK) {
-            return NULL;
-        }
+    if (pairs == NULL) {
+        return NULL;
     }
 
     pairs->owned = 1;
@@ -292,14 +186,14 @@ ngx_zertiban_named_create(ngx_conf_t *cf,
 static char *
 ngx_zertiban_named_add(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
 {
-    ngx_zertiban_pairs_t      *pairs;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_zertiban_pairs_t  *pairs;
+    ngx_zertiban_value_t  *secret;
 
     pairs = conf->credential->pairs;
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    secret = conf->client_secret;
 
     switch (ngx_zertiban_pairs_add(pairs, &conf->client_id->complex.value,
-                                   &conf->client_secret->complex.value))
+                                   &secret->complex.value))
     {
     case NGX_OK:
         break;
@@ -309,10 +203,10 @@ ngx_zertiban_named_add(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
 
     case NGX_ABORT:
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "client \"%V\" has more than 8 secrets, one more in the "
-                      "location \"%V\": keep those that are valid, in %V:%ui",
-                      &conf->credential->identity.id, &clcf->name,
-                      &conf->place.file, conf->place.line);
+                      "\"%V\" is one more than 8 secrets of client \"%V\": "
+                      "keep those that are valid, in %V:%ui",
+                      &secret->directive, &conf->credential->identity.id,
+                      &secret->place.file, secret->place.line);
         return NGX_CONF_ERROR;
 
     default: /* NGX_ERROR */
@@ -321,11 +215,10 @@ ngx_zertiban_named_add(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
 
     if (pairs->list.tags.n > 1) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "client \"%V\" has another secret in the location "
-                      "\"%V\": it is used where that of the others is "
-                      "refused, in %V:%ui",
-                      &conf->credential->identity.id, &clcf->name,
-                      &conf->place.file, conf->place.line);
+                      "\"%V\" is another secret of client \"%V\": it is used "
+                      "where the one before it is refused, in %V:%ui",
+                      &secret->directive, &conf->credential->identity.id,
+                      &secret->place.file, secret->place.line);
     }
 
     return NGX_CONF_OK;

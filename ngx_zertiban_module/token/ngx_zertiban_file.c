@@ -81,7 +81,7 @@ ngx_zertiban_file_read(ngx_str_t *name, u_char *buf, size_t size,
 
     if (fd == NGX_INVALID_FILE) {
         *no = ngx_errno;
-        *err = "cannot be opened";
+        *err = ngx_open_file_n " failed";
         ngx_zertiban_file_identify(name, id);
         return NGX_ERROR;
     }
@@ -107,7 +107,7 @@ ngx_zertiban_file_load(ngx_fd_t fd, u_char *buf, size_t size,
     if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
         ngx_memzero(id, sizeof(ngx_zertiban_file_id_t));
         *no = id->err = ngx_errno;
-        *err = "cannot be examined";
+        *err = ngx_fd_info_n " failed";
         return NGX_ERROR;
     }
 
@@ -123,7 +123,7 @@ ngx_zertiban_file_load(ngx_fd_t fd, u_char *buf, size_t size,
 
     if (n == -1) {
         *no = ngx_errno;
-        *err = "cannot be read";
+        *err = ngx_read_fd_n " failed";
         return NGX_ERROR;
     }
 

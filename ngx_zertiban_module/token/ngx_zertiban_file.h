@@ -44,8 +44,9 @@ ngx_uint_t ngx_zertiban_file_young(ngx_zertiban_file_id_t *id);
  * Reads at most "size" bytes of the regular file "name" into "buf", and sets
  * "id" to what it is, or if that is not known, to what is at its place.
  *
- * Returns the number of bytes, or NGX_ERROR with a static text in "*err" that
- * goes on after the name, and ngx_errno or 0 in "*no".
+ * Returns the number of bytes, or NGX_ERROR with a static text in "*err": the
+ * call that has failed, and ngx_errno in "*no"; or what goes on after the name,
+ * and 0 there.
  */
 
 ssize_t ngx_zertiban_file_read(ngx_str_t *name, u_char *buf, size_t size,

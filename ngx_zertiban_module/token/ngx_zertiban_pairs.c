@@ -56,6 +56,36 @@ ngx_zertiban_pairs_create(ngx_pool_t *pool, ngx_str_t *file)
 }
 
 
+ngx_zertiban_pairs_t *
+ngx_zertiban_pairs_copy(ngx_pool_t *pool, ngx_zertiban_pairs_t *pairs)
+{
+    ngx_uint_t             i;
+    ngx_zertiban_pair_t   *pair;
+    ngx_zertiban_pairs_t  *copy;
+
+    copy = ngx_zertiban_pairs_create(pool, &pairs->file);
+    if (copy == NULL) {
+        return NULL;
+    }
+
+    ngx_memcpy(copy->buf, pairs->buf, NGX_ZERTIBAN_PAIRS_SIZE + 1);
+
+    copy->list = pairs->list;
+    copy->id = pairs->id;
+    copy->good = pairs->good;
+    copy->unread = pairs->unread;
+
+    for (i = 0; i < copy->list.tags.n; i++) {
+        pair = &copy->list.elts[i];
+
+        pair->id.data = copy->buf + (pair->id.data - pairs->buf);
+        pair->secret.data = copy->buf + (pair->secret.data - pairs->buf);
+    }
+
+    return copy;
+}
+
+
 ngx_int_t
 ngx_zertiban_pairs_add(ngx_zertiban_pairs_t *pairs, ngx_str_t *id,
     ngx_str_t *secret)
@@ -146,9 +176,9 @@ ngx_zertiban_pairs_read(ngx_zertiban_pairs_t *pairs, ngx_str_t *err)
     }
 
     if (n < 0) {
-        err->len = ngx_sprintf(err->data, "%s", text) - err->data;
+        (void) ngx_zertiban_pairs_fail(err, text, "");
         ngx_set_errno(no);
-        return NGX_DECLINED;
+        return no ? NGX_DECLINED : NGX_ERROR;
     }
 
     if (ngx_zertiban_pairs_parse(&list, buf, n, err) != NGX_OK) {

@@ -73,7 +73,8 @@ typedef struct {
 
 /*
  * ngx_zertiban_pairs_create() makes an empty set in memory of "pool", which
- * has room for a file if it is to have one.
+ * has room for a file if it is to have one; ngx_zertiban_pairs_copy() one that
+ * has the pairs of another one's file.  They return NULL if there is no memory.
  *
  * ngx_zertiban_pairs_add() adds a pair, whose strings have to stay, as the last
  * one.  Returns NGX_OK; NGX_DECLINED if it was there; NGX_ABORT if there are
@@ -82,6 +83,8 @@ typedef struct {
 
 ngx_zertiban_pairs_t *ngx_zertiban_pairs_create(ngx_pool_t *pool,
     ngx_str_t *file);
+ngx_zertiban_pairs_t *ngx_zertiban_pairs_copy(ngx_pool_t *pool,
+    ngx_zertiban_pairs_t *pairs);
 ngx_int_t ngx_zertiban_pairs_add(ngx_zertiban_pairs_t *pairs, ngx_str_t *id,
     ngx_str_t *secret);
 
@@ -93,11 +96,11 @@ ngx_int_t ngx_zertiban_pairs_add(ngx_zertiban_pairs_t *pairs, ngx_str_t *id,
  * Returns
  *     NGX_OK        pairs->changed is 1 if they are not those from before
  *     NGX_DECLINED  it cannot be opened or read, see ngx_errno
- *     NGX_ERROR     what it holds is of no use
+ *     NGX_ERROR     what it is, or holds, is of no use
  *
  * and for the latter two a text in "err", whose data is
- * NGX_ZERTIBAN_PAIRS_ERROR bytes of the caller, and which goes on after the
- * name of the file; it never has a part of a secret.
+ * NGX_ZERTIBAN_PAIRS_ERROR bytes of the caller: the call that has failed, or
+ * what goes on after the name of the file.  It never has a part of a secret.
  */
 
 ngx_int_t ngx_zertiban_pairs_read(ngx_zertiban_pairs_t *pairs, ngx_str_t *err);

@@ -304,11 +304,17 @@ ngx_zertiban_report_file(ngx_zertiban_credential_t *credential, ngx_int_t rc,
 
     } else if (no == NGX_EACCES) {
         ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, no,
-                      "credentials file \"%V\" %V by worker processes, reload "
-                      "nginx to have it read", &pairs->file, err);
+                      "credentials file \"%V\" has changed, and worker "
+                      "processes cannot read it, reload nginx to have it read: "
+                      "%V", &pairs->file, err);
+
+    } else if (no) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, no,
+                      "credentials file \"%V\" cannot be read, what it held "
+                      "before is used: %V", &pairs->file, err);
 
     } else {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, no,
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "credentials file \"%V\" %V, what it held before is "
                       "used", &pairs->file, err);
     }
