@@ -100,7 +100,10 @@ sub example {
     $text =~ s/listen +\K(?:127\.0\.0\.1:8080|443)\b/127.0.0.1:%%PORT%%/
         or die "$name does not listen";
 
-    return "$text\nupstream nc-api.zertiban.com { server %%API%%; }\n";
+    $text =~ s/server +\Knc-api\.zertiban\.com:443;/%%API%%;/
+        or die "$name has no API";
+
+    return $text;
 }
 
 
@@ -532,7 +535,7 @@ my $more = <<'EOF';
             zertiban_client_id client-of-all;
             zertiban_client_secret secret-of-all-shops;
             zertiban_tenant_id $arg_tenant;
-            proxy_pass https://nc-api.zertiban.com;
+            proxy_pass https://zertiban_api;
         }
     }
 EOF
