@@ -80,7 +80,7 @@ my ($key_c, $key_d) = ('c' x 32, 'd' x 32);
 etc('zertiban.keys', slurp('examples/zertiban.keys') . "$key_c  $shop_b;\n"
                      . "$key_d  4e4b1a52-55c6-4f6f-8c7e-0f2f4a4b2c11;\n");
 etc('zertiban.secrets', slurp('examples/zertiban.secrets'));
-etc('zertiban.secret', "secret-of-all-shops\n");
+etc('zertiban.credentials', "3f0c9e0a secret-of-all-shops\n");
 etc("users/$shop_a", "anna:{PLAIN}password-of-anna\n");
 etc("users/$shop_b", "bert:{PLAIN}password-of-bert\n");
 

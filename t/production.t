@@ -56,7 +56,8 @@ my $api = Zertiban::API->new(tls => $real);
 my $idp = Zertiban::IdP->new(tls => $real);
 my $dns = Zertiban::DNS->new(zone => { $host => { A => ['127.0.0.1'] } });
 
-chmod 0600, $files->write_file('zertiban.secret', "secret-of-the-shop\n");
+chmod 0600, $files->write_file('zertiban.credentials',
+                               "3f0c9e0a secret-of-the-shop\n");
 secret('secret-of-the-shop');
 
 

@@ -17,7 +17,6 @@ use constant {
     EXAMPLE => 'docs/examples/production.conf',
     CA_FILE => '/etc/ssl/certs/ca-certificates.crt',
     TENANT  => '7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11',
-    CLIENT  => '3f0c9e0a',
     WORKERS => 2,
 
     # what production.conf has, where its certificates are
@@ -49,7 +48,7 @@ sub start {
 
     -e $self->{ca_file} or die "no CA certificates in $self->{ca_file}\n";
 
-    $self->give_secret($self->{client_id}, delete $self->{client_secret});
+    $self->credentials([$self->{client_id}, delete $self->{client_secret}]);
     $self->start_nginx;
 }
 
@@ -73,7 +72,7 @@ sub settings {
 
     if (@missing == keys %given) {
         return {
-            client_id     => CLIENT,
+            client_id     => '3f0c9e0a',
             client_secret => random_secret(),
             tenant_id     => TENANT,
         };
@@ -126,6 +125,31 @@ sub start_sandbox {
     return $ca;
 }
 
+# Calls by several at a time, until end_calls(), which returns the statuses of
+# all answers.
+
+sub start_calls {
+    my ($self, $n, $path) = @_;
+
+    $self->{callers} = [map {
+        my $file = "calls.$_";
+
+        [$file, $self->{processes}->start($self->path($file), $^X,
+                                          "$self->{root}/t/demo/load",
+                                          $self->url . $path)];
+    } 1 .. $n];
+}
+
+sub end_calls {
+    my ($self) = @_;
+
+    my $callers = delete $self->{callers};
+
+    $self->{processes}->end($_->[1]) for @$callers;
+
+    return map { split /\n/, $self->read_file($_->[0]) } @$callers;
+}
+
 # Starts one, returns its port and the path of its CA's certificate.
 
 sub run_sandbox {
@@ -153,7 +177,7 @@ sub run_sandbox {
 
 # Changes what the sandbox goes by, such as its clients.
 
-sub set_sandbox {
+sub change_sandbox {
     my ($self, %settings) = @_;
 
     $self->write_json('sandbox.json', {
@@ -249,7 +273,6 @@ sub changes {
         [REAL,                   $host],
         ['https://zertiban_api', "$scheme://zertiban_api"],
         [TENANT,                 $self->{tenant_id}],
-        [CLIENT,                 $self->{client_id}],
         [CA_FILE,                $self->{ca_file}],
         ['/etc/nginx/',          $self->path('')],
         ['/var/log/nginx/',      $self->path('')],
@@ -334,12 +357,26 @@ sub error_log {
     return;
 }
 
-# The secret of the client, as the example has it.
+# The client that nginx is, as [id, secret], and one that the sandbox does not
+# know yet.
 
-sub give_secret {
-    my ($self, $client_id, $secret) = @_;
+sub client {
+    my ($self) = @_;
 
-    $self->write_file('zertiban.secret', $secret);
+    return [%{ $self->{sandbox}{clients} }];
+}
+
+sub another_client {
+    return ['91b2d4e7', random_secret()];
+}
+
+# Puts a file with these pairs in the place of the old one, the newest first.
+
+sub credentials {
+    my ($self, @pairs) = @_;
+
+    $self->write_file('zertiban.credentials',
+                      join '', map { "$_->[0] $_->[1]\n" } @pairs);
 }
 
 # Files in the gateway's directory.

@@ -107,13 +107,13 @@ sub wrong_basic {
 
     my ($client, $secret) = split /:/, decode_base64($encoded), 2;
 
-    if (($self->{settings}{clients}{$client} // '') ne ($secret // '')
-        || ($secret // '') eq '')
-    {
+    $request->{client} = $client;
+
+    my $known = $self->{settings}{clients}{$client};
+
+    if (!defined $known || $known ne ($secret // '')) {
         return ('Authorization', 'holds a wrong client id or secret');
     }
-
-    $request->{client} = $client;
 
     return;
 }
