@@ -169,6 +169,9 @@ is(join(' ', @{$api->{server_names}}, @{$idp->{server_names}}),
    "$host $host", 'which is the name in TLS as well');
 is(count_of(map { $_->header('Connection') } $api->requests()), '',
    'and no header closes the connection');
+is(count_of(map { $_->{head} =~ /(\S+)\r\n/ } $api->requests()),
+   'HTTP/1.1: 21', 'by HTTP/1.1');
+is(($api->streams())[0]{fh}->get_sslversion(), 'TLSv1_3', 'and TLS 1.3');
 
 my $logged = sub {
     my ($uri) = @_;
