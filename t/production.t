@@ -296,34 +296,61 @@ $idp->{tls} = $real;
 
 # DNS that is down at the start, and comes
 
+sub early_and_late {
+    my ($name, $text) = @_;
+
+    my $zone = delete $dns->{zone}{$host};
+
+    $t = Zertiban::Nginx->new(%system);
+
+    is(verdict($t, $text) =~ s/^nginx: .* (?:is ok|is successful)\n//mgr, '',
+       "$name: nginx -t has no objection");
+
+    $t->run($text, DNS => $dns->address());
+    refused($t->get('/early'), 503, 'idp_unreachable', "$name: without DNS");
+
+    $dns->{zone}{$host} = $zone;
+    $dns->{queries} = [];
+
+    wait_until { $dns->count($host) } 60;
+    ok(wait_until(sub { $t->get('/late')->{status} == 200 }, 60),
+       "$name: and with it");
+
+    $_->close() for $api->streams();
+    $api->{tls} = $wrong{'of another CA'};
+    refused($t->get('/wrong'), 502, 'gateway',
+            "$name: an API with a wrong certificate");
+    $api->{tls} = $real;
+
+    $t->finish();
+}
+
+
+# the way of operations.md that every version has
+
+my ($set) = slurp('operations.md') =~ /^ +(set +\$zertiban_api .*;)$/m;
+my ($pass) = slurp('operations.md') =~ /^ +(proxy_pass +.*\$zertiban_api);$/m;
+
+my $variable = $production =~ s/^upstream .*?^}\n//msr
+                           =~ s/^ +listen .*\K/ $set/mr
+                           =~ s/proxy_pass .*(?=;)/$pass:$api->{port}/r;
+
+early_and_late('a variable', example($variable));
+
+# "resolve"
+
 $t = Zertiban::Nginx->new(%system);
 
 my ($version) = `${\ $t->binary()} -v 2>&1` =~ m{/(\d+\.\d+\.\d+)};
 my $number = sprintf '%d%03d%03d', split /\./, $version;
 
-my $verdict = verdict($t, example(resolving($production)));
-
 if ($number < 1027003) {
-    like($verdict, qr/^nginx: \[emerg\] .*resolve/m,
+    like(verdict($t, example(resolving($production))),
+         qr/^nginx: \[emerg\] .*resolve/m,
          'nginx has no "resolve" before 1.27.3');
 
 } else {
-    is($verdict =~ s/^nginx: .* (?:is ok|is successful)\n//mgr, '',
-       'nginx -t has no objection to looking names up again');
-
-    my $zone = delete $dns->{zone}{$host};
-
-    $t->run(example(resolving($production)), DNS => $dns->address());
-    refused($t->get('/early'), 503, 'idp_unreachable', 'without DNS');
-
-    $dns->{zone}{$host} = $zone;
-    $dns->{queries} = [];
-
-    # that for the token endpoint and that for the API
-    wait_until { $dns->count($host) > 1 } 60;
-    ok(wait_until(sub { $t->get('/late')->{status} == 200 }, 60),
-       'and with it');
-    $t->finish();
+    early_and_late('resolve', example(resolving($production)));
 }
 
 done_testing();
