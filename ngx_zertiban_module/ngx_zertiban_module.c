@@ -10,6 +10,7 @@
 #include "ngx_zertiban_handlers.h"
 #include "ngx_zertiban_headers.h"
 #include "ngx_zertiban_keeper.h"
+#include "ngx_zertiban_named.h"
 #include "ngx_zertiban_notify.h"
 #include "ngx_zertiban_variables.h"
 
@@ -24,8 +25,6 @@ static char *ngx_zertiban_merge_gate(ngx_conf_t *cf,
 static char *ngx_zertiban_merge_check(ngx_conf_t *cf,
     ngx_zertiban_loc_conf_t *conf);
 static char *ngx_zertiban_merge_client(ngx_conf_t *cf,
-    ngx_zertiban_loc_conf_t *conf);
-static char *ngx_zertiban_merge_credential(ngx_conf_t *cf,
     ngx_zertiban_loc_conf_t *conf);
 static ngx_int_t ngx_zertiban_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_zertiban_init_module(ngx_cycle_t *cycle);
@@ -87,6 +86,13 @@ static ngx_command_t  ngx_zertiban_commands[] = {
     { ngx_string("zertiban_client_secret_file"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_zertiban_conf_secret_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("zertiban_credentials_file"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_zertiban_named_file,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -339,6 +345,7 @@ ngx_zertiban_create_loc_conf(ngx_conf_t *cf)
     conf->enable = NGX_CONF_UNSET;
     conf->client_id = NGX_CONF_UNSET_PTR;
     conf->client_secret = NGX_CONF_UNSET_PTR;
+    conf->pairs = NGX_CONF_UNSET_PTR;
     conf->tenant_id = NGX_CONF_UNSET_PTR;
     conf->refresh_before = NGX_CONF_UNSET_MSEC;
     conf->replay = NGX_CONF_UNSET;
@@ -363,8 +370,9 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     ngx_conf_merge_value(conf->enable, prev->enable, 0);
-    ngx_conf_merge_ptr_value(conf->client_id, prev->client_id, NULL);
-    ngx_conf_merge_ptr_value(conf->client_secret, prev->client_secret, NULL);
+
+    ngx_zertiban_named_merge(conf, prev);
+
     ngx_conf_merge_str_value(conf->scope, prev->scope, "");
     ngx_conf_merge_ptr_value(conf->tenant_id, prev->tenant_id, NULL);
     ngx_conf_merge_msec_value(conf->refresh_before, prev->refresh_before,
@@ -414,14 +422,16 @@ ngx_zertiban_merge_gate(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
 {
     ngx_zertiban_main_conf_t  *zmcf;
 
+    zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
+
     if (ngx_zertiban_merge_check(cf, conf) != NGX_CONF_OK
         || ngx_zertiban_merge_client(cf, conf) != NGX_CONF_OK
-        || ngx_zertiban_merge_credential(cf, conf) != NGX_CONF_OK)
+        || ngx_zertiban_named_credential(cf, zmcf->credentials, conf)
+           != NGX_CONF_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
     zmcf->gated = 1;
 
     return NGX_CONF_OK;
@@ -440,10 +450,10 @@ ngx_zertiban_merge_check(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
     if (conf->client.endpoint == NULL) {
         missing = "zertiban_token_endpoint";
 
-    } else if (conf->client_id == NULL) {
-        missing = "zertiban_client_id";
+    } else if (conf->pairs == NULL && conf->client_id == NULL) {
+        missing = "zertiban_client_id\" or \"zertiban_credentials_file";
 
-    } else if (conf->client_secret == NULL) {
+    } else if (conf->pairs == NULL && conf->client_secret == NULL) {
         missing = "zertiban_client_secret\" or \"zertiban_client_secret_file";
 
     } else if (conf->tenant_id == NULL) {
@@ -512,55 +522,6 @@ ngx_zertiban_merge_client(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
     default: /* NGX_ERROR */
         return NGX_CONF_ERROR;
     }
-}
-
-
-static char *
-ngx_zertiban_merge_credential(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
-{
-    ngx_zertiban_grant_t       grant;
-    ngx_zertiban_identity_t    identity;
-    ngx_zertiban_main_conf_t  *zmcf;
-
-    zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
-
-    grant.url = conf->client.endpoint->url;
-    grant.scope = conf->scope;
-
-    ngx_str_set(&grant.trust, "");
-
-    if (conf->client.endpoint->ssl
-        && ngx_zertiban_ssl_trust(cf->pool, &conf->client.ssl, &grant.trust)
-           != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    conf->source = ngx_zertiban_source(cf, zmcf->credentials, &grant,
-                                       &conf->client, conf->refresh_before);
-    if (conf->source == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (!ngx_zertiban_value_literal(conf->client_id)
-        || !ngx_zertiban_value_literal(conf->client_secret))
-    {
-        return NGX_CONF_OK;
-    }
-
-    identity.grant = &conf->source->grant;
-    identity.id = conf->client_id->complex.value;
-    identity.secret = conf->client_secret->complex.value;
-
-    conf->credential = ngx_zertiban_credential_find(zmcf->credentials,
-                                                    &identity);
-
-    if (conf->credential == NULL) {
-        conf->credential = ngx_zertiban_credential_create(zmcf->credentials,
-                                                          cf->pool, &identity);
-    }
-
-    return conf->credential ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 

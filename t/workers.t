@@ -119,12 +119,15 @@ my ($token) = $idp->tokens('client');
 
 $t->reload($config, SECRET => 'second-secret');
 
-is($t->get('/second')->{status}, 200,
-   'a changed secret is another credential');
-is($idp->count('client'), 2, 'with a token request of its own');
-is($idp->{requests}[-1]{client_secret}, 'second-secret',
-   'with the new secret');
-isnt($api->got('/second')->token(), $token, 'and its own token');
+is($t->get('/second')->{status}, 200, 'and one that changes a secret');
+is($api->got('/second')->token(), $token, 'keeps it as well');
+ok(wait_until(sub { $idp->count('client') == 2 }),
+   'until there is one for the new secret');
+is($idp->{requests}[-1]{client_secret}, 'second-secret', 'and no other');
+ok(wait_until(sub {
+       $t->get('/third')->{status} == 200
+           && $api->last('/third')->token() ne $token;
+   }), 'which is used then');
 
 
 # a reload while requests wait

@@ -132,7 +132,7 @@ failed:
 
 
 void
-ngx_zertiban_client_start(ngx_zertiban_client_t *cl)
+ngx_zertiban_client_start(ngx_zertiban_client_t *cl, ngx_msec_t timeout)
 {
     ngx_event_t                 *ev;
     ngx_zertiban_client_conf_t  *conf;
@@ -145,7 +145,7 @@ ngx_zertiban_client_start(ngx_zertiban_client_t *cl)
     ev->log = ngx_cycle->log;
     ev->cancelable = 1;
 
-    ngx_add_timer(ev, conf->timeout);
+    ngx_add_timer(ev, timeout);
 
     if (conf->resolver && !conf->endpoint->literal) {
         ngx_zertiban_client_resolve(cl);

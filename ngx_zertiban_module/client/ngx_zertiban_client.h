@@ -44,8 +44,8 @@ typedef void (*ngx_zertiban_client_pt)(void *data,
 
 /*
  * Makes a client for one exchange with the token endpoint, on the event loop
- * of this worker; it owns all its memory.  It ends within conf->timeout, ms,
- * after ngx_zertiban_client_start(), which may call "handler" itself.  "secret"
+ * of this worker; it owns all its memory.  It ends within "timeout", ms, after
+ * ngx_zertiban_client_start(), which may call "handler" itself.  "secret"
  * stays what and where it is until then.  No timer
  * of it holds a worker that is shutting down.
  *
@@ -59,7 +59,7 @@ ngx_zertiban_client_t *ngx_zertiban_client_create(
     ngx_zertiban_client_conf_t *conf, ngx_str_t *id, ngx_str_t *secret,
     ngx_str_t *scope, ngx_zertiban_client_pt handler, void *data);
 
-void ngx_zertiban_client_start(ngx_zertiban_client_t *cl);
+void ngx_zertiban_client_start(ngx_zertiban_client_t *cl, ngx_msec_t timeout);
 
 /* ends a client that has been started; its handler is not called */
 

@@ -11,6 +11,7 @@
 #include <cjson/cJSON.h>
 
 
+static ngx_uint_t ngx_zertiban_token_refused(ngx_zertiban_verdict_t *verdict);
 static cJSON *ngx_zertiban_token_member(cJSON *json, const char *name);
 static ngx_uint_t ngx_zertiban_token_error(cJSON *json);
 static void ngx_zertiban_token_success(cJSON *json, u_char *body,
@@ -83,6 +84,8 @@ ngx_zertiban_token_parse(ngx_uint_t status, u_char *body, size_t len,
         ngx_zertiban_token_success(json, body, verdict);
     }
 
+    verdict->refused = ngx_zertiban_token_refused(verdict);
+
     token = cJSON_GetObjectItemCaseSensitive(json, "access_token");
 
     if (cJSON_IsString(token)) {
@@ -91,6 +94,25 @@ ngx_zertiban_token_parse(ngx_uint_t status, u_char *body, size_t len,
     }
 
     cJSON_Delete(json);
+}
+
+
+/* RFC 6749, section 5.2: not all that is refused is for whom it is sent by */
+
+static ngx_uint_t
+ngx_zertiban_token_refused(ngx_zertiban_verdict_t *verdict)
+{
+    static ngx_str_t  invalid = ngx_string("invalid_client");
+
+    if (verdict->error != NGX_ZERTIBAN_IDP_REJECTED_CLIENT) {
+        return 0;
+    }
+
+    return verdict->status == 401
+           || verdict->status == 403
+           || (verdict->code.len == invalid.len
+               && ngx_memcmp(verdict->code.data, invalid.data, invalid.len)
+                  == 0);
 }
 
 

@@ -34,6 +34,7 @@ typedef struct {
     time_t                  lifetime;     /* s */
 
     ngx_uint_t              status;       /* of the answer, 0 without one */
+    ngx_uint_t              refused;      /* the client id or its secret is */
     time_t                  retry_after;  /* s, -1 without one */
 
     ngx_str_t               reason;       /* for the log, never secret */

@@ -10,6 +10,8 @@
 #include "ngx_zertiban_secret.h"
 
 
+static ngx_int_t ngx_zertiban_conf_no_file(ngx_conf_t *cf,
+    ngx_zertiban_loc_conf_t *zlcf);
 static ngx_uint_t ngx_zertiban_conf_uuid(ngx_str_t *value);
 static char *ngx_zertiban_conf_verify(ngx_conf_t *cf, void *post, void *data);
 static char *ngx_zertiban_conf_timeout(ngx_conf_t *cf, void *post, void *data);
@@ -154,6 +156,10 @@ ngx_zertiban_conf_client_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char       *rv, *err;
     ngx_str_t  *value;
 
+    if (ngx_zertiban_conf_no_file(cf, zlcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     rv = ngx_zertiban_value_slot(cf, cmd, conf);
 
     if (rv != NGX_CONF_OK || !ngx_zertiban_value_literal(zlcf->client_id)) {
@@ -189,6 +195,10 @@ ngx_zertiban_conf_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" and \"zertiban_client_secret_file\" are "
                            "both set: keep one of them", &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_zertiban_conf_no_file(cf, zlcf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -232,6 +242,10 @@ ngx_zertiban_conf_secret_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_zertiban_conf_no_file(cf, zlcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     /* not compiled: a "$" in the file is a part of the secret */
 
     secret = ngx_pcalloc(cf->pool, sizeof(ngx_zertiban_value_t));
@@ -250,6 +264,25 @@ ngx_zertiban_conf_secret_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     zlcf->secret_file = 1;
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_zertiban_conf_no_file(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *zlcf)
+{
+    ngx_str_t  *value;
+
+    if (zlcf->pairs == NGX_CONF_UNSET_PTR) {
+        return NGX_OK;
+    }
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%V\" and \"zertiban_credentials_file\" are both "
+                       "set: keep one of them", &value[0]);
+
+    return NGX_ERROR;
 }
 
 

@@ -44,6 +44,7 @@ typedef struct {
 
     ngx_zertiban_value_t          *client_id;
     ngx_zertiban_value_t          *client_secret;
+    ngx_zertiban_pairs_t          *pairs;       /* of a file, instead */
     ngx_zertiban_value_t          *tenant_id;
     ngx_str_t                      scope;
 

@@ -174,6 +174,7 @@ ngx_zertiban_gate_credential(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
 
     identity.grant = &zlcf->source->grant;
+    identity.kind = NGX_ZERTIBAN_BY_SECRET;
 
     if (ngx_zertiban_value_get(r, zlcf->client_id, &identity.id) != NGX_OK
         || ngx_zertiban_value_get(r, zlcf->client_secret, &identity.secret)
@@ -196,7 +197,7 @@ ngx_zertiban_gate_credential(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     }
 
     ctx->credential = ngx_zertiban_credential_create(zmcf->credentials, NULL,
-                                                     &identity);
+                                                     NULL, &identity);
 
     return ctx->credential ? NGX_ZERTIBAN_OK : NGX_ZERTIBAN_BUSY;
 }

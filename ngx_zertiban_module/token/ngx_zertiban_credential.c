@@ -150,7 +150,8 @@ ngx_zertiban_credential_find(ngx_zertiban_credentials_t *credentials,
 
 ngx_zertiban_credential_t *
 ngx_zertiban_credential_create(ngx_zertiban_credentials_t *credentials,
-    ngx_pool_t *pool, ngx_zertiban_identity_t *identity)
+    ngx_pool_t *pool, ngx_zertiban_pairs_t *pairs,
+    ngx_zertiban_identity_t *identity)
 {
     ngx_zertiban_credential_t  *credential;
 
@@ -161,6 +162,7 @@ ngx_zertiban_credential_create(ngx_zertiban_credentials_t *credentials,
         }
 
         credential->identity = *identity;
+        credential->pairs = pairs;
         credential->pinned = 1;
 
     } else {
@@ -250,6 +252,7 @@ ngx_zertiban_credential_alloc(ngx_zertiban_identity_t *identity)
     p = (u_char *) credential + sizeof(ngx_zertiban_credential_t);
 
     credential->identity.grant = identity->grant;
+    credential->identity.kind = identity->kind;
     credential->identity.id.len = identity->id.len;
     credential->identity.secret.len = identity->secret.len;
 

@@ -15,6 +15,7 @@
 #include "ngx_zertiban_client.h"
 #include "ngx_zertiban_copy.h"
 #include "ngx_zertiban_identity.h"
+#include "ngx_zertiban_pairs.h"
 #include "ngx_zertiban_zone.h"
 
 
@@ -92,6 +93,8 @@ struct ngx_zertiban_credential_s {
 
     ngx_zertiban_identity_t          identity;
     u_char                           key[NGX_ZERTIBAN_KEY_LEN];
+    ngx_zertiban_pairs_t            *pairs;       /* NULL: it has one, which is
+                                                     that of the identity */
 
     ngx_zertiban_node_t             *node;
     ngx_zertiban_copy_t             *copy;        /* of the token, or NULL */
@@ -139,17 +142,17 @@ ngx_zertiban_credential_t *ngx_zertiban_credential_find(
 
 /*
  * Makes a credential that is not there, without a token; identity->grant is
- * that of a source.  With "pool" it lives as long as that and uses the strings
- * of "identity" in place: for those that the configuration names.  Without,
- * they are copied, and it may be gone when the event loop runs, unless it is
- * held.
+ * that of a source.  With "pool" it lives as long as that, uses the strings of
+ * "identity" in place, and has "pairs": for those that the configuration names.
+ * Without, they are copied, and it may be gone when the event loop runs, unless
+ * it is held.
  *
  * Returns NULL if there is no memory.
  */
 
 ngx_zertiban_credential_t *ngx_zertiban_credential_create(
     ngx_zertiban_credentials_t *credentials, ngx_pool_t *pool,
-    ngx_zertiban_identity_t *identity);
+    ngx_zertiban_pairs_t *pairs, ngx_zertiban_identity_t *identity);
 
 /*
  * Sets a timer of the set, which is ev->data, ms from now, unless it is set; it

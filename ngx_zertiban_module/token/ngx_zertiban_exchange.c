@@ -17,8 +17,15 @@
 #define NGX_ZERTIBAN_FETCHING_MAX  256
 
 
+static void ngx_zertiban_exchange_lack(ngx_zertiban_verdict_t *verdict);
+static ngx_uint_t ngx_zertiban_exchange_begin(
+    ngx_zertiban_credential_t *credential);
+static ngx_int_t ngx_zertiban_exchange_attempt(
+    ngx_zertiban_credential_t *credential);
 static void ngx_zertiban_exchange_handler(void *data,
     ngx_zertiban_verdict_t *verdict, ngx_msec_t sent);
+static ngx_int_t ngx_zertiban_exchange_refused(
+    ngx_zertiban_credential_t *credential, ngx_zertiban_verdict_t *verdict);
 static void ngx_zertiban_exchange_end(ngx_zertiban_credential_t *credential,
     ngx_zertiban_verdict_t *verdict, ngx_msec_t sent);
 static void ngx_zertiban_exchange_publish(
@@ -93,8 +100,6 @@ void
 ngx_zertiban_exchange_start(ngx_zertiban_credential_t *credential,
     ngx_uint_t fetching)
 {
-    ngx_zertiban_client_t       *client;
-    ngx_zertiban_source_t       *source;
     ngx_zertiban_verdict_t       verdict;
     ngx_zertiban_credentials_t  *credentials;
 
@@ -105,19 +110,10 @@ ngx_zertiban_exchange_start(ngx_zertiban_credential_t *credential,
         ngx_zertiban_exchange_abort(credential, 1);
     }
 
-    source = ngx_zertiban_credential_source(credential);
-    credentials = source->credentials;
-
-    client = ngx_zertiban_client_create(source->client,
-                                        &credential->identity.id,
-                                        &credential->identity.secret,
-                                        &source->grant.scope,
-                                        ngx_zertiban_exchange_handler,
-                                        credential);
+    credentials = ngx_zertiban_credential_set(credential);
 
     ngx_zertiban_credential_hold(credential);
 
-    credential->exchange = client;
     credential->lease = credentials->look.lease;
 
     if (fetching) {
@@ -125,17 +121,132 @@ ngx_zertiban_exchange_start(ngx_zertiban_credential_t *credential,
         credentials->fetching++;
     }
 
-    if (client) {
-        ngx_zertiban_client_start(client);
+    if (credential->pairs && ngx_zertiban_exchange_begin(credential) == 0) {
+
+        /* the token is of the best one already */
+
+        ngx_zertiban_exchange_release(credential, 0);
+        return;
+    }
+
+    if (ngx_zertiban_exchange_attempt(credential) == NGX_OK) {
         return;
     }
 
     ngx_memzero(&verdict, sizeof(ngx_zertiban_verdict_t));
 
-    ngx_zertiban_verdict_set(&verdict, NGX_ZERTIBAN_BUSY,
-                             "not enough memory for a token request");
+    ngx_zertiban_exchange_lack(&verdict);
 
     ngx_zertiban_exchange_handler(credential, &verdict, ngx_current_msec);
+}
+
+
+static void
+ngx_zertiban_exchange_lack(ngx_zertiban_verdict_t *verdict)
+{
+    ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_BUSY,
+                             "not enough memory for a token request");
+}
+
+
+/* returns how many pairs are to be tried */
+
+static ngx_uint_t
+ngx_zertiban_exchange_begin(ngx_zertiban_credential_t *credential)
+{
+    ngx_zertiban_pairs_t     *pairs;
+    ngx_zertiban_attempts_t  *attempts;
+
+    ngx_zertiban_exchange_read_pairs(credential);
+
+    pairs = credential->pairs;
+    attempts = &pairs->attempts;
+
+    attempts->n = ngx_zertiban_zone_begin(
+                                     ngx_zertiban_credential_zone(credential),
+                                     credential->key, credential->lease,
+                                     &pairs->list.tags, attempts->order,
+                                     &attempts->spare);
+
+    attempts->next = 0;
+    attempts->why_len = 0;
+    attempts->deadline = ngx_current_msec
+                + ngx_zertiban_credential_source(credential)->client->timeout;
+
+    pairs->changed = 0;
+
+    return attempts->n;
+}
+
+
+void
+ngx_zertiban_exchange_read_pairs(ngx_zertiban_credential_t *credential)
+{
+    ngx_int_t              rc;
+    ngx_str_t              err;
+    ngx_zertiban_pairs_t  *pairs;
+    u_char                 data[NGX_ZERTIBAN_PAIRS_ERROR];
+
+    pairs = credential->pairs;
+
+    if (pairs->file.len == 0 || !ngx_zertiban_pairs_stale(pairs)) {
+        return;
+    }
+
+    err.data = data;
+
+    rc = ngx_zertiban_pairs_read(pairs, &err);
+
+    if (rc != NGX_OK || pairs->changed) {
+        ngx_zertiban_report_file(credential, rc, &err);
+    }
+}
+
+
+/* the next pair; NGX_ERROR if there is no memory */
+
+static ngx_int_t
+ngx_zertiban_exchange_attempt(ngx_zertiban_credential_t *credential)
+{
+    ngx_str_t                *id, *secret;
+    ngx_msec_t                timeout;
+    ngx_zertiban_pair_t      *pair;
+    ngx_zertiban_pairs_t     *pairs;
+    ngx_zertiban_client_t    *client;
+    ngx_zertiban_source_t    *source;
+
+    source = ngx_zertiban_credential_source(credential);
+    pairs = credential->pairs;
+
+    if (pairs) {
+        pairs->attempts.next++;
+        pair = &pairs->list.elts[ngx_zertiban_pairs_tried(pairs)];
+
+        id = &pair->id;
+        secret = &pair->secret;
+        timeout = ngx_max((ngx_msec_int_t) (pairs->attempts.deadline
+                                            - ngx_current_msec), 1);
+
+    } else {
+        id = &credential->identity.id;
+        secret = &credential->identity.secret;
+        timeout = source->client->timeout;
+    }
+
+    client = ngx_zertiban_client_create(source->client, id, secret,
+                                        &source->grant.scope,
+                                        ngx_zertiban_exchange_handler,
+                                        credential);
+
+    credential->exchange = client;
+
+    if (client == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_zertiban_client_start(client, timeout);
+
+    return NGX_OK;
 }
 
 
@@ -156,15 +267,23 @@ ngx_zertiban_exchange_handler(void *data, ngx_zertiban_verdict_t *verdict,
 {
     ngx_zertiban_credential_t *credential = data;
 
+    ngx_int_t                    rc;
     ngx_zertiban_credentials_t  *credentials;
 
     credentials = ngx_zertiban_credential_set(credential);
 
-    if (verdict) {
+    rc = (verdict && verdict->refused && credential->pairs)
+         ? ngx_zertiban_exchange_refused(credential, verdict) : NGX_DECLINED;
+
+    if (rc == NGX_AGAIN) {
+        return;
+    }
+
+    if (verdict && rc == NGX_DECLINED) {
         ngx_zertiban_exchange_end(credential, verdict, sent);
     }
 
-    ngx_zertiban_exchange_release(credential, 0);
+    ngx_zertiban_exchange_release(credential, rc == NGX_DONE);
 
     ngx_zertiban_waiters_wake(credentials);
     ngx_zertiban_notify();
@@ -172,6 +291,59 @@ ngx_zertiban_exchange_handler(void *data, ngx_zertiban_verdict_t *verdict,
     if (verdict) {
         credentials->ended(credential);
     }
+}
+
+
+/*
+ * Returns NGX_AGAIN if the next pair is tried, NGX_DONE if there is none and
+ * the token of another one is as good as before, and NGX_DECLINED if the
+ * exchange has failed.
+ */
+
+static ngx_int_t
+ngx_zertiban_exchange_refused(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_verdict_t *verdict)
+{
+    ngx_uint_t                i, refusals;
+    ngx_msec_t                delay;
+    ngx_zertiban_pairs_t     *pairs;
+    ngx_zertiban_attempts_t  *attempts;
+
+    pairs = credential->pairs;
+    attempts = &pairs->attempts;
+
+    i = ngx_zertiban_pairs_tried(pairs);
+
+    refusals = ngx_zertiban_zone_refuse(
+                                     ngx_zertiban_credential_zone(credential),
+                                     credential->key, credential->lease,
+                                     pairs->list.tags.pairs[i], &delay);
+
+    if (attempts->why_len == 0) {
+        attempts->refused = i;
+        attempts->refusals = refusals;
+        attempts->delay = delay;
+        attempts->why_len = ngx_zertiban_report_answer(verdict, attempts->why,
+                                                       sizeof(attempts->why));
+    }
+
+    if (attempts->next < attempts->n) {
+
+        if (ngx_zertiban_exchange_attempt(credential) == NGX_OK) {
+            return NGX_AGAIN;
+        }
+
+        ngx_zertiban_exchange_lack(verdict);
+
+        return NGX_DECLINED;
+    }
+
+    if (attempts->spare) {
+        ngx_zertiban_report_refused(credential, NULL);
+        return NGX_DONE;
+    }
+
+    return NGX_DECLINED;
 }
 
 
@@ -203,7 +375,9 @@ ngx_zertiban_exchange_publish(ngx_zertiban_credential_t *credential,
 {
     ngx_int_t               rc;
     ngx_msec_t              usable;
+    ngx_zertiban_tag_t      tag;
     ngx_zertiban_life_t     life;
+    ngx_zertiban_pairs_t   *pairs;
     ngx_zertiban_source_t  *source;
     ngx_zertiban_outcome_t  outcome;
 
@@ -223,8 +397,11 @@ ngx_zertiban_exchange_publish(ngx_zertiban_credential_t *credential,
 
     outcome.generation = 0;
 
+    pairs = credential->pairs;
+    tag = pairs ? pairs->list.tags.pairs[ngx_zertiban_pairs_tried(pairs)] : 0;
+
     rc = ngx_zertiban_zone_publish(ngx_zertiban_credential_zone(credential),
-                                   credential->key, credential->lease,
+                                   credential->key, credential->lease, tag,
                                    &verdict->token, &life, &outcome);
 
     if (rc == NGX_DECLINED) {
@@ -241,8 +418,15 @@ ngx_zertiban_exchange_publish(ngx_zertiban_credential_t *credential,
                                  "the zone has no room for the token, make "
                                  "\"zertiban_zone\" larger");
 
-    } else if (outcome.failures) {
+        return;
+    }
+
+    if (outcome.failures) {
         ngx_zertiban_report_again(credential, outcome.failures);
+    }
+
+    if (pairs) {
+        ngx_zertiban_report_accepted(credential, outcome.refusals);
     }
 }
 

@@ -12,13 +12,18 @@
 
 
 /*
- * Runs the exchange whose lease is look.lease of the set, and ends that in the
- * zone: credentials->ended is called then, perhaps before the function returns.
- * With "fetching" there is no token, and the exchange is counted.
+ * Runs the exchange whose lease is look.lease of the set, with one of the
+ * credential's pairs after the other, and ends that in the zone:
+ * credentials->ended is called then, perhaps before the function returns.  With
+ * "fetching" there is no token, and the exchange is counted.
  */
 
 void ngx_zertiban_exchange_start(ngx_zertiban_credential_t *credential,
     ngx_uint_t fetching);
+
+/* reads the file of the credential's pairs, if there is one, and that is new */
+
+void ngx_zertiban_exchange_read_pairs(ngx_zertiban_credential_t *credential);
 
 /*
  * Gives the credential's exchange up, without an outcome; "sent" says that the

@@ -18,6 +18,7 @@
 #define NGX_ZERTIBAN_SEEN       1000    /* ms, to be seen as used */
 #define NGX_ZERTIBAN_STEP       10      /* ms, between credentials at the
                                            start */
+#define NGX_ZERTIBAN_WATCH      10000   /* ms, between looks at a file */
 #define NGX_ZERTIBAN_SWEEP      5000    /* ms */
 #define NGX_ZERTIBAN_IDLE_COPY  10000   /* ms, then it is wiped */
 #define NGX_ZERTIBAN_IDLE       900000  /* ms, then it is forgotten */
@@ -30,6 +31,8 @@ static void ngx_zertiban_keeper_arm_sweep(
 static void ngx_zertiban_keeper_sweep_handler(ngx_event_t *ev);
 static ngx_int_t ngx_zertiban_keeper_ask(ngx_zertiban_credential_t *credential,
     ngx_zertiban_ask_t *ask);
+static ngx_msec_t ngx_zertiban_keeper_next(
+    ngx_zertiban_credential_t *credential);
 static ngx_int_t ngx_zertiban_keeper_acquire(
     ngx_zertiban_credential_t *credential, ngx_zertiban_ask_t *ask);
 static ngx_int_t ngx_zertiban_keeper_copy(ngx_zertiban_credential_t *credential,
@@ -90,6 +93,10 @@ ngx_zertiban_keeper_start_handler(ngx_event_t *ev)
         credential = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
 
         ngx_zertiban_zone_pin(zone, credential->key);
+
+        /* a worker that is new may come long after the configuration */
+
+        ngx_zertiban_exchange_read_pairs(credential);
 
         ngx_zertiban_credential_arm(credential, next);
 
@@ -239,9 +246,46 @@ ngx_zertiban_keeper_ask(ngx_zertiban_credential_t *credential,
         ngx_zertiban_report_full(credential);
     }
 
-    ngx_zertiban_credential_arm(credential, credentials->look.next);
+    ngx_zertiban_credential_arm(credential,
+                                ngx_zertiban_keeper_next(credential));
 
     return rc;
+}
+
+
+/* while some of its pairs are refused, a file is looked at for new ones */
+
+static ngx_msec_t
+ngx_zertiban_keeper_next(ngx_zertiban_credential_t *credential)
+{
+    ngx_msec_t             next, watch;
+    ngx_zertiban_look_t   *look;
+    ngx_zertiban_pairs_t  *pairs;
+
+    look = &ngx_zertiban_credential_set(credential)->look;
+    next = look->next;
+
+    pairs = credential->pairs;
+
+    if (pairs == NULL) {
+        return next;
+    }
+
+    if (look->tried == pairs->list.tags.all) {
+        pairs->changed = 0;
+    }
+
+    pairs->watched = (pairs->file.len && look->refused);
+
+    if (pairs->watched) {
+        watch = ngx_current_msec + NGX_ZERTIBAN_WATCH;
+
+        if (ngx_zertiban_before(watch, next)) {
+            next = watch;
+        }
+    }
+
+    return next;
 }
 
 
@@ -265,6 +309,12 @@ ngx_zertiban_keeper_acquire(ngx_zertiban_credential_t *credential,
     fetch = ask->fetch;
 
     ask->pinned = credential->pinned;
+
+    if (credential->pairs) {
+        ask->tag = credential->pairs->list.tags.all;
+        ask->changed = credential->pairs->changed;
+    }
+
     ask->lease = ngx_zertiban_credential_lease(credential);
     ask->timeout = ngx_zertiban_credential_source(credential)->client->timeout;
     ask->fetch = (fetch && !ngx_zertiban_exchange_crowded(credential));
@@ -444,6 +494,12 @@ ngx_zertiban_keeper_due(ngx_zertiban_credential_t *credential)
     if (!credential->pinned && !credential->used) {
         ngx_zertiban_keeper_lapse(credential);
         return;
+    }
+
+    if (credential->pairs && credential->pairs->watched
+        && credential->exchange == NULL)
+    {
+        ngx_zertiban_exchange_read_pairs(credential);
     }
 
     ngx_memzero(&ask, sizeof(ngx_zertiban_ask_t));

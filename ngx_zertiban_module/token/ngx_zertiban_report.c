@@ -12,6 +12,7 @@
 #define NGX_ZERTIBAN_SAY  10000   /* ms, between lines about many */
 
 
+static char *ngx_zertiban_report_kind(ngx_zertiban_credential_t *credential);
 static ngx_uint_t ngx_zertiban_report_level(
     ngx_zertiban_credential_t *credential, ngx_zertiban_verdict_t *verdict,
     ngx_uint_t failures);
@@ -23,13 +24,34 @@ void
 ngx_zertiban_report_failure(ngx_zertiban_credential_t *credential,
     ngx_zertiban_verdict_t *verdict, ngx_zertiban_outcome_t *outcome)
 {
-    u_char               *p, *last;
+    size_t                len;
     ngx_uint_t            level;
     ngx_zertiban_zone_t  *zone;
     u_char                answer[2 * NGX_ZERTIBAN_REASON_MAX + 64];
 
-    p = answer;
-    last = answer + sizeof(answer);
+    len = ngx_zertiban_report_answer(verdict, answer, sizeof(answer));
+
+    level = ngx_zertiban_report_level(credential, verdict, outcome->failures);
+    zone = ngx_zertiban_credential_zone(credential);
+
+    ngx_log_error(level, ngx_cycle->log, 0,
+                  "no new token for %s \"%V\" from \"%V\": %V%*s, "
+                  "attempt %ui, next in %M ms, zertiban zone \"%V\"",
+                  ngx_zertiban_report_kind(credential),
+                  &credential->identity.id, &credential->identity.grant->url,
+                  &verdict->reason, len, answer, outcome->failures,
+                  outcome->delay, &zone->name);
+}
+
+
+size_t
+ngx_zertiban_report_answer(ngx_zertiban_verdict_t *verdict, u_char *buf,
+    size_t size)
+{
+    u_char  *p, *last;
+
+    p = buf;
+    last = buf + size;
 
     if (verdict->status) {
         p = ngx_slprintf(p, last, ", status %ui", verdict->status);
@@ -44,15 +66,15 @@ ngx_zertiban_report_failure(ngx_zertiban_credential_t *credential,
                          &verdict->description);
     }
 
-    level = ngx_zertiban_report_level(credential, verdict, outcome->failures);
-    zone = ngx_zertiban_credential_zone(credential);
+    return p - buf;
+}
 
-    ngx_log_error(level, ngx_cycle->log, 0,
-                  "no new token for client \"%V\" from \"%V\": %V%*s, "
-                  "attempt %ui, next in %M ms, zertiban zone \"%V\"",
-                  &credential->identity.id, &credential->identity.grant->url,
-                  &verdict->reason, (size_t) (p - answer), answer,
-                  outcome->failures, outcome->delay, &zone->name);
+
+static char *
+ngx_zertiban_report_kind(ngx_zertiban_credential_t *credential)
+{
+    return (credential->identity.kind == NGX_ZERTIBAN_BY_FILE)
+           ? "credentials file" : "client";
 }
 
 
@@ -131,8 +153,9 @@ ngx_zertiban_report_again(ngx_zertiban_credential_t *credential,
     ngx_uint_t failures)
 {
     ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                  "token for client \"%V\" from \"%V\" obtained after "
+                  "token for %s \"%V\" from \"%V\" obtained after "
                   "%ui failed attempts",
+                  ngx_zertiban_report_kind(credential),
                   &credential->identity.id, &credential->identity.grant->url,
                   failures);
 }
@@ -149,8 +172,9 @@ ngx_zertiban_report_full(ngx_zertiban_credential_t *credential)
     zone = ngx_zertiban_credential_zone(credential);
 
     ngx_log_error(level, ngx_cycle->log, 0,
-                  "no room for client \"%V\" of \"%V\", make "
+                  "no room for %s \"%V\" of \"%V\", make "
                   "\"zertiban_zone\" larger, zertiban zone \"%V\"",
+                  ngx_zertiban_report_kind(credential),
                   &credential->identity.id, &credential->identity.grant->url,
                   &zone->name);
 }
@@ -168,8 +192,9 @@ ngx_zertiban_report_lack(ngx_zertiban_credential_t *credential,
     zone = ngx_zertiban_credential_zone(credential);
 
     ngx_log_error(level, ngx_cycle->log, 0,
-                  "this worker process cannot get a token for client \"%V\" "
+                  "this worker process cannot get a token for %s \"%V\" "
                   "from \"%V\": %V, zertiban zone \"%V\"",
+                  ngx_zertiban_report_kind(credential),
                   &credential->identity.id, &credential->identity.grant->url,
                   reason, &zone->name);
 }
@@ -188,4 +213,103 @@ ngx_zertiban_report_crowd(ngx_zertiban_credential_t *credential, ngx_uint_t n)
                  - text;
 
     ngx_zertiban_report_lack(credential, &reason);
+}
+
+
+void
+ngx_zertiban_report_refused(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_pair_t *pair)
+{
+    ngx_uint_t                level;
+    ngx_zertiban_pairs_t     *pairs;
+    ngx_zertiban_attempts_t  *attempts;
+
+    static ngx_str_t  other = ngx_string("that of its token");
+
+    pairs = credential->pairs;
+    attempts = &pairs->attempts;
+
+    /* again and again it is as expected */
+
+    level = (attempts->refusals == 1) ? NGX_LOG_WARN : NGX_LOG_INFO;
+
+    ngx_log_error(level, ngx_cycle->log, 0,
+                  "client \"%V\", pair %ui of %s \"%V\", is refused by "
+                  "\"%V\"%*s: another one is used, client \"%V\", the next "
+                  "attempt with the refused one in %M ms",
+                  &pairs->list.elts[attempts->refused].id,
+                  attempts->refused + 1, ngx_zertiban_report_kind(credential),
+                  &credential->identity.id, &credential->identity.grant->url,
+                  attempts->why_len, attempts->why,
+                  pair ? &pair->id : &other, attempts->delay);
+}
+
+
+void
+ngx_zertiban_report_accepted(ngx_zertiban_credential_t *credential,
+    ngx_uint_t refusals)
+{
+    ngx_uint_t             i;
+    ngx_zertiban_pair_t   *pair;
+    ngx_zertiban_pairs_t  *pairs;
+
+    pairs = credential->pairs;
+
+    i = ngx_zertiban_pairs_tried(pairs);
+    pair = &pairs->list.elts[i];
+
+    if (pairs->attempts.why_len) {
+        ngx_zertiban_report_refused(credential, pair);
+    }
+
+    if (refusals) {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "client \"%V\", pair %ui of %s \"%V\", is accepted by "
+                      "\"%V\" after %ui refusals",
+                      &pair->id, i + 1, ngx_zertiban_report_kind(credential),
+                      &credential->identity.id,
+                      &credential->identity.grant->url, refusals);
+    }
+}
+
+
+/* all workers find it, but only the first one says so */
+
+void
+ngx_zertiban_report_file(ngx_zertiban_credential_t *credential, ngx_int_t rc,
+    ngx_str_t *err)
+{
+    ngx_err_t              no;
+    ngx_uint_t             say;
+    ngx_zertiban_pairs_t  *pairs;
+
+    no = (rc == NGX_DECLINED) ? ngx_errno : 0;
+
+    pairs = credential->pairs;
+
+    say = ngx_zertiban_zone_say(ngx_zertiban_credential_zone(credential),
+                                credential->key,
+                                (rc == NGX_OK)
+                                ? pairs->list.tags.all
+                                : ngx_zertiban_pairs_seen(pairs));
+
+    if (!say) {
+        return;
+    }
+
+    if (rc == NGX_OK) {
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "credentials file \"%V\" has changed, it has %ui pairs "
+                      "now", &pairs->file, pairs->list.tags.n);
+
+    } else if (no == NGX_EACCES) {
+        ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, no,
+                      "credentials file \"%V\" %V by worker processes, reload "
+                      "nginx to have it read", &pairs->file, err);
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, no,
+                      "credentials file \"%V\" %V, what it held before is "
+                      "used", &pairs->file, err);
+    }
 }

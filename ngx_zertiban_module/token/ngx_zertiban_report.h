@@ -41,4 +41,31 @@ void ngx_zertiban_report_crowd(ngx_zertiban_credential_t *credential,
     ngx_uint_t n);
 
 
+/*
+ * What the token endpoint has answered, for another line: at most "size" bytes
+ * at "buf", whose number is returned.
+ */
+
+size_t ngx_zertiban_report_answer(ngx_zertiban_verdict_t *verdict, u_char *buf,
+    size_t size);
+
+/*
+ * A pair of the credential was refused in the exchange of this worker, and
+ * another one is used: "pair", or that of the token, if it is NULL.
+ */
+
+void ngx_zertiban_report_refused(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_pair_t *pair);
+
+/* the exchange has succeeded, with a pair that was refused "refusals" times */
+
+void ngx_zertiban_report_accepted(ngx_zertiban_credential_t *credential,
+    ngx_uint_t refusals);
+
+/* the file of its pairs is another one: "rc" and "err" are of the reading */
+
+void ngx_zertiban_report_file(ngx_zertiban_credential_t *credential,
+    ngx_int_t rc, ngx_str_t *err);
+
+
 #endif /* _NGX_ZERTIBAN_REPORT_H_INCLUDED_ */

@@ -13,6 +13,8 @@
 
 static ngx_int_t ngx_zertiban_identity_cmp_str(ngx_str_t *one,
     ngx_str_t *two);
+static ngx_int_t ngx_zertiban_identity_digest(ngx_str_t **strings,
+    ngx_uint_t n, u_char *digest);
 static ngx_int_t ngx_zertiban_identity_update(EVP_MD_CTX *ctx, ngx_str_t *s);
 
 
@@ -44,6 +46,10 @@ ngx_zertiban_identity_cmp(ngx_zertiban_identity_t *one,
         return (one->grant < two->grant) ? -1 : 1;
     }
 
+    if (one->kind != two->kind) {
+        return (one->kind < two->kind) ? -1 : 1;
+    }
+
     rc = ngx_zertiban_identity_cmp_str(&one->id, &two->id);
 
     return rc ? rc : ngx_zertiban_identity_cmp_str(&one->secret,
@@ -65,8 +71,53 @@ ngx_zertiban_identity_cmp_str(ngx_str_t *one, ngx_str_t *two)
 ngx_int_t
 ngx_zertiban_identity_key(ngx_zertiban_identity_t *identity, u_char *key)
 {
+    ngx_str_t  kind, *strings[6];
+
+    static u_char  kinds[] = { 's', 'c', 'f' };
+
+    kind.len = 1;
+    kind.data = &kinds[identity->kind];
+
+    strings[0] = &identity->grant->url;
+    strings[1] = &identity->grant->scope;
+    strings[2] = &identity->grant->trust;
+    strings[3] = &kind;
+    strings[4] = &identity->id;
+    strings[5] = &identity->secret;
+
+    return ngx_zertiban_identity_digest(strings, 6, key);
+}
+
+
+ngx_int_t
+ngx_zertiban_identity_tag(ngx_str_t *one, ngx_str_t *two,
+    ngx_zertiban_tag_t *tag)
+{
+    u_char      digest[NGX_ZERTIBAN_KEY_LEN];
+    ngx_str_t  *strings[2];
+
+    strings[0] = one;
+    strings[1] = two;
+
+    if (ngx_zertiban_identity_digest(strings, 2, digest) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(tag, digest, sizeof(ngx_zertiban_tag_t));
+
+    if (*tag == 0) {
+        *tag = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_zertiban_identity_digest(ngx_str_t **strings, ngx_uint_t n, u_char *digest)
+{
     ngx_int_t    rc;
-    ngx_str_t   *s;
+    ngx_uint_t   i;
     EVP_MD_CTX  *ctx;
 
     ctx = EVP_MD_CTX_new();
@@ -74,26 +125,16 @@ ngx_zertiban_identity_key(ngx_zertiban_identity_t *identity, u_char *key)
         return NGX_ERROR;
     }
 
-    rc = NGX_ERROR;
+    rc = (EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1) ? NGX_OK
+                                                           : NGX_ERROR;
 
-    if (EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
-        goto done;
+    for (i = 0; i < n && rc == NGX_OK; i++) {
+        rc = ngx_zertiban_identity_update(ctx, strings[i]);
     }
 
-    for (s = &identity->grant->url; s <= &identity->grant->trust; s++) {
-        if (ngx_zertiban_identity_update(ctx, s) != NGX_OK) {
-            goto done;
-        }
+    if (rc == NGX_OK && EVP_DigestFinal_ex(ctx, digest, NULL) != 1) {
+        rc = NGX_ERROR;
     }
-
-    if (ngx_zertiban_identity_update(ctx, &identity->id) == NGX_OK
-        && ngx_zertiban_identity_update(ctx, &identity->secret) == NGX_OK
-        && EVP_DigestFinal_ex(ctx, key, NULL) == 1)
-    {
-        rc = NGX_OK;
-    }
-
-done:
 
     EVP_MD_CTX_free(ctx);
 

@@ -12,7 +12,9 @@
 #include <ngx_core.h>
 
 
-#define NGX_ZERTIBAN_KEY_LEN  32                  /* SHA-256 */
+#define NGX_ZERTIBAN_KEY_LEN    32                /* SHA-256 */
+
+#define NGX_ZERTIBAN_PAIRS_MAX  8
 
 
 /*
@@ -27,11 +29,41 @@ typedef struct {
 } ngx_zertiban_grant_t;
 
 
+/*
+ * What the configuration names is the same as long as its name is, and has a
+ * secret only where that comes with a request.
+ */
+
+typedef enum {
+    NGX_ZERTIBAN_BY_SECRET = 0,     /* "id" is the client's */
+    NGX_ZERTIBAN_BY_CLIENT,         /* as well */
+    NGX_ZERTIBAN_BY_FILE            /* "id" is the path of a file of pairs */
+} ngx_zertiban_kind_e;
+
+
 typedef struct {
     ngx_zertiban_grant_t   *grant;
+    ngx_zertiban_kind_e     kind;
     ngx_str_t               id;
     ngx_str_t               secret;
 } ngx_zertiban_identity_t;
+
+
+/*
+ * Stands for a pair of client id and secret, or for several of these, in shared
+ * memory; 0 is none.
+ */
+
+typedef uint64_t  ngx_zertiban_tag_t;
+
+
+/* what a credential of the configuration is asked for with, the best first */
+
+typedef struct {
+    ngx_zertiban_tag_t      all;
+    ngx_zertiban_tag_t      pairs[NGX_ZERTIBAN_PAIRS_MAX];
+    ngx_uint_t              n;
+} ngx_zertiban_tags_t;
 
 
 /* whether they say the same */
@@ -55,6 +87,11 @@ ngx_int_t ngx_zertiban_identity_cmp(ngx_zertiban_identity_t *one,
 
 ngx_int_t ngx_zertiban_identity_key(ngx_zertiban_identity_t *identity,
     u_char *key);
+
+/* of two strings; NGX_ERROR if OpenSSL has failed */
+
+ngx_int_t ngx_zertiban_identity_tag(ngx_str_t *one, ngx_str_t *two,
+    ngx_zertiban_tag_t *tag);
 
 
 #endif /* _NGX_ZERTIBAN_IDENTITY_H_INCLUDED_ */

@@ -22,6 +22,7 @@ static void ngx_zertiban_node_use(ngx_zertiban_zone_t *zone,
 static uint32_t ngx_zertiban_node_hash(u_char *key);
 static ngx_zertiban_node_t *ngx_zertiban_node_create(ngx_zertiban_zone_t *zone,
     u_char *key);
+static void *ngx_zertiban_node_piece(ngx_zertiban_zone_t *zone);
 static ngx_int_t ngx_zertiban_node_resize(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node, size_t len);
 static ngx_int_t ngx_zertiban_node_grow(ngx_zertiban_zone_t *zone,
@@ -49,8 +50,6 @@ static ngx_int_t ngx_zertiban_node_evict_token(ngx_zertiban_zone_t *zone,
 static void ngx_zertiban_node_said(ngx_zertiban_zone_t *zone);
 static void ngx_zertiban_node_free(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node);
-static void *ngx_zertiban_piece_alloc(ngx_zertiban_zone_t *zone);
-static void ngx_zertiban_piece_free(ngx_zertiban_zone_t *zone, void *p);
 
 
 #define ngx_zertiban_node_pieces(len)                                         \
@@ -130,20 +129,10 @@ ngx_zertiban_node_create(ngx_zertiban_zone_t *zone, u_char *key)
 {
     ngx_zertiban_node_t  *node;
 
-    for ( ;; ) {
-
-        node = ngx_zertiban_piece_alloc(zone);
-
-        if (node) {
-            break;
-        }
-
-        if (ngx_zertiban_node_evict_for_node(zone) != NGX_OK) {
-            return NULL;
-        }
+    node = ngx_zertiban_node_piece(zone);
+    if (node == NULL) {
+        return NULL;
     }
-
-    ngx_memzero(node, sizeof(ngx_zertiban_node_t));
 
     ngx_memcpy(node->key, key, NGX_ZERTIBAN_KEY_LEN);
 
@@ -155,6 +144,40 @@ ngx_zertiban_node_create(ngx_zertiban_zone_t *zone, u_char *key)
     ngx_queue_insert_head(&zone->sh->states, &node->queue);
 
     return node;
+}
+
+
+ngx_zertiban_tries_t *
+ngx_zertiban_node_tries(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node)
+{
+    if (node->tries == NULL) {
+        node->tries = ngx_zertiban_node_piece(zone);
+    }
+
+    return node->tries;
+}
+
+
+/* zeroed, for what is known of a credential; NULL if nothing may go for it */
+
+static void *
+ngx_zertiban_node_piece(ngx_zertiban_zone_t *zone)
+{
+    void  *p;
+
+    for ( ;; ) {
+
+        p = ngx_zertiban_shm_alloc(zone);
+
+        if (p) {
+            ngx_memzero(p, NGX_ZERTIBAN_PIECE);
+            return p;
+        }
+
+        if (ngx_zertiban_node_evict_for_node(zone) != NGX_OK) {
+            return NULL;
+        }
+    }
 }
 
 
@@ -244,7 +267,7 @@ ngx_zertiban_node_grow(ngx_zertiban_zone_t *zone, ngx_zertiban_piece_t **last,
 
     while (n) {
 
-        piece = ngx_zertiban_piece_alloc(zone);
+        piece = ngx_zertiban_shm_alloc(zone);
 
         if (piece) {
             piece->next = pieces;
@@ -479,7 +502,7 @@ ngx_zertiban_node_cut(ngx_zertiban_zone_t *zone, ngx_zertiban_piece_t **last)
 
     for (piece = *last; piece; piece = next) {
         next = piece->next;
-        ngx_zertiban_piece_free(zone, piece);
+        ngx_zertiban_shm_free(zone, piece);
     }
 
     *last = NULL;
@@ -650,30 +673,9 @@ ngx_zertiban_node_free(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node)
     ngx_rbtree_delete(&zone->sh->rbtree, &node->sn.node);
     ngx_queue_remove(&node->queue);
 
-    ngx_zertiban_piece_free(zone, node);
-}
-
-
-static void *
-ngx_zertiban_piece_alloc(ngx_zertiban_zone_t *zone)
-{
-    void  *p;
-
-    p = ngx_slab_alloc_locked(zone->shpool, NGX_ZERTIBAN_PIECE);
-
-    if (p) {
-        zone->sh->taken++;
+    if (node->tries) {
+        ngx_zertiban_shm_free(zone, node->tries);
     }
 
-    return p;
-}
-
-
-static void
-ngx_zertiban_piece_free(ngx_zertiban_zone_t *zone, void *p)
-{
-    ngx_explicit_memzero(p, NGX_ZERTIBAN_PIECE);
-    ngx_slab_free_locked(zone->shpool, p);
-
-    zone->sh->taken--;
+    ngx_zertiban_shm_free(zone, node);
 }

@@ -14,14 +14,10 @@
 #include "ngx_zertiban_error.h"
 #include "ngx_zertiban_identity.h"
 #include "ngx_zertiban_shm.h"
+#include "ngx_zertiban_tries.h"
 
 
 #define NGX_ZERTIBAN_SPACING  1000      /* ms between exchanges, at least */
-
-
-/* of moments in the time of ngx_current_msec */
-
-#define ngx_zertiban_before(a, b)  ((ngx_msec_int_t) ((a) - (b)) < 0)
 
 
 /* a token is kept in a chain of these */
@@ -37,7 +33,7 @@ struct ngx_zertiban_piece_s {
 
 
 /*
- * What all workers know of a credential; in one piece.
+ * What all workers know of a credential; in one piece, and one for its tries.
  *
  * A generation is never given again and looks like nothing else in the zone,
  * so "generation" may be read without the lock, even if the node is gone: if
@@ -69,6 +65,8 @@ typedef struct {
 
     ngx_uint_t                  failures;       /* consecutive */
     ngx_msec_t                  retry;          /* not before */
+
+    ngx_zertiban_tries_t       *tries;          /* if it has pairs */
 
     unsigned                    fetching:1;     /* leased without a token */
     ngx_uint_t                  pinned;         /* by this configuration */
@@ -109,6 +107,11 @@ void ngx_zertiban_node_copy(ngx_zertiban_node_t *node, u_char *p);
 /* wipes the token; the node stays */
 
 void ngx_zertiban_node_clear(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node);
+
+/* Makes node->tries, if there are none; returns NULL if the zone is full. */
+
+ngx_zertiban_tries_t *ngx_zertiban_node_tries(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node);
 
 /*

@@ -218,3 +218,28 @@ ngx_zertiban_shm_empty(ngx_zertiban_zone_t *zone)
 
     zone->emptied = 1;
 }
+
+
+void *
+ngx_zertiban_shm_alloc(ngx_zertiban_zone_t *zone)
+{
+    void  *p;
+
+    p = ngx_slab_alloc_locked(zone->shpool, NGX_ZERTIBAN_PIECE);
+
+    if (p) {
+        zone->sh->taken++;
+    }
+
+    return p;
+}
+
+
+void
+ngx_zertiban_shm_free(ngx_zertiban_zone_t *zone, void *p)
+{
+    ngx_explicit_memzero(p, NGX_ZERTIBAN_PIECE);
+    ngx_slab_free_locked(zone->shpool, p);
+
+    zone->sh->taken--;
+}

@@ -19,12 +19,16 @@
  */
 
 #ifndef NGX_ZERTIBAN_ZONE_LAYOUT
-#define NGX_ZERTIBAN_ZONE_LAYOUT  4
+#define NGX_ZERTIBAN_ZONE_LAYOUT  5
 #endif
 
 /* all other memory of the zone is allocated in pieces of this size, bytes */
 
 #define NGX_ZERTIBAN_PIECE        ((size_t) 256)
+
+/* of moments in the time of ngx_current_msec */
+
+#define ngx_zertiban_before(a, b)  ((ngx_msec_int_t) ((a) - (b)) < 0)
 
 /* moments and lifetimes in ms would wrap: a dead token would look alive */
 
@@ -90,6 +94,14 @@ ngx_shm_zone_t *ngx_zertiban_shm_add(ngx_conf_t *cf, ngx_str_t *name,
 
 void ngx_zertiban_shm_lock(ngx_zertiban_zone_t *zone);
 void ngx_zertiban_shm_unlock(ngx_zertiban_zone_t *zone);
+
+/*
+ * Allocate and wipe a piece, with the mutex held.  NULL if there is none, and
+ * another one has to go.
+ */
+
+void *ngx_zertiban_shm_alloc(ngx_zertiban_zone_t *zone);
+void ngx_zertiban_shm_free(ngx_zertiban_zone_t *zone, void *p);
 
 
 #endif /* _NGX_ZERTIBAN_SHM_H_INCLUDED_ */

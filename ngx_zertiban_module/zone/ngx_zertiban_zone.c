@@ -23,6 +23,14 @@ static ngx_int_t ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone,
 static ngx_int_t ngx_zertiban_zone_look_valid(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node, ngx_zertiban_ask_t *ask,
     ngx_zertiban_look_t *look);
+static ngx_uint_t ngx_zertiban_zone_due(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, ngx_zertiban_ask_t *ask);
+static ngx_uint_t ngx_zertiban_zone_delayed(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, ngx_zertiban_ask_t *ask);
+static ngx_uint_t ngx_zertiban_zone_new_pairs(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, ngx_zertiban_ask_t *ask);
+static void ngx_zertiban_zone_tell(ngx_zertiban_node_t *node,
+    ngx_zertiban_look_t *look);
 static void ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node, ngx_zertiban_ask_t *ask,
     ngx_zertiban_look_t *look);
@@ -47,6 +55,8 @@ ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_zertiban_node_t  *node;
 
     look->lease = 0;
+    look->tried = 0;
+    look->refused = 0;
     look->next = ngx_current_msec + NGX_ZERTIBAN_LOOK;
 
     ngx_zertiban_shm_lock(zone);
@@ -71,6 +81,8 @@ ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
         }
 
         rc = ngx_zertiban_zone_look(zone, node, ask, look);
+
+        ngx_zertiban_zone_tell(node, look);
 
     } else {
         rc = (ask->fetch || ask->pinned) ? NGX_ERROR : NGX_BUSY;
@@ -111,7 +123,7 @@ ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
         return NGX_AGAIN;
     }
 
-    if (ngx_zertiban_node_delayed(node)) {
+    if (ngx_zertiban_zone_delayed(zone, node, ask)) {
         look->error = node->error;
         look->delay = node->retry - ngx_current_msec;
         look->next = node->retry;
@@ -148,10 +160,16 @@ ngx_zertiban_zone_look_valid(ngx_zertiban_zone_t *zone,
         }
     }
 
-    if (ngx_zertiban_before(ngx_current_msec, node->refresh)) {
+    if (!ngx_zertiban_zone_due(zone, node, ask)) {
         look->next = node->refresh;
 
-    } else if (ngx_zertiban_node_delayed(node)) {
+        if (node->tries && node->tries->probe
+            && ngx_zertiban_before(node->tries->probe, look->next))
+        {
+            look->next = node->tries->probe;
+        }
+
+    } else if (ngx_zertiban_zone_delayed(zone, node, ask)) {
         look->next = node->retry;
 
     } else if (ask->refresh && !ngx_zertiban_node_leased(node)) {
@@ -159,6 +177,79 @@ ngx_zertiban_zone_look_valid(ngx_zertiban_zone_t *zone,
     }
 
     return NGX_OK;
+}
+
+
+/* a token is replaced before its time by one of a better pair */
+
+static ngx_uint_t
+ngx_zertiban_zone_due(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+    ngx_zertiban_ask_t *ask)
+{
+    if (!ngx_zertiban_before(ngx_current_msec, node->refresh)) {
+        return 1;
+    }
+
+    if (node->tries && node->tries->probe
+        && !ngx_zertiban_before(ngx_current_msec, node->tries->probe))
+    {
+        return 1;
+    }
+
+    return ngx_zertiban_zone_new_pairs(zone, node, ask);
+}
+
+
+/* that others were refused does not matter for new ones */
+
+static ngx_uint_t
+ngx_zertiban_zone_delayed(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
+    ngx_zertiban_ask_t *ask)
+{
+    if (!ngx_zertiban_node_delayed(node)) {
+        return 0;
+    }
+
+    return node->error != NGX_ZERTIBAN_IDP_REJECTED_CLIENT
+           || !ngx_zertiban_zone_new_pairs(zone, node, ask);
+}
+
+
+/*
+ * Pairs are new if nobody has tried them since they were read: of two processes
+ * that have read different ones, each might take those of the other for old.
+ */
+
+static ngx_uint_t
+ngx_zertiban_zone_new_pairs(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node, ngx_zertiban_ask_t *ask)
+{
+    if (ask->tag == 0) {
+        return 0;
+    }
+
+    if (node->tries == NULL) {
+        return ask->changed;
+    }
+
+    return node->tries->all != ask->tag
+           && (ask->changed
+               || node->tries->configuration < zone->configuration);
+}
+
+
+static void
+ngx_zertiban_zone_tell(ngx_zertiban_node_t *node, ngx_zertiban_look_t *look)
+{
+    if (node->tries == NULL) {
+        return;
+    }
+
+    look->tried = node->tries->all;
+
+    look->refused = (node->tries->probe
+                     || (node->failures
+                         && node->error == NGX_ZERTIBAN_IDP_REJECTED_CLIENT));
 }
 
 
@@ -210,8 +301,8 @@ ngx_zertiban_zone_pin(ngx_zertiban_zone_t *zone, u_char *key)
 
 ngx_int_t
 ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, u_char *key,
-    ngx_uint_t lease, ngx_str_t *token, ngx_zertiban_life_t *life,
-    ngx_zertiban_outcome_t *outcome)
+    ngx_uint_t lease, ngx_zertiban_tag_t pair, ngx_str_t *token,
+    ngx_zertiban_life_t *life, ngx_zertiban_outcome_t *outcome)
 {
     ngx_int_t             rc;
     ngx_zertiban_node_t  *node;
@@ -236,6 +327,9 @@ ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, u_char *key,
 
         node->failures = 0;
         node->error = NGX_ZERTIBAN_OK;
+
+        outcome->refusals = node->tries
+                            ? ngx_zertiban_tries_accept(node->tries, pair) : 0;
 
         ngx_zertiban_node_end(zone, node);
     }
@@ -278,6 +372,96 @@ ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_zertiban_shm_unlock(zone);
 
     return rc;
+}
+
+
+ngx_uint_t
+ngx_zertiban_zone_begin(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_uint_t lease, ngx_zertiban_tags_t *tags, ngx_uint_t *order,
+    ngx_uint_t *spare)
+{
+    ngx_uint_t             n;
+    ngx_zertiban_node_t   *node;
+    ngx_zertiban_tries_t  *tries;
+
+    *spare = 0;
+
+    ngx_zertiban_shm_lock(zone);
+
+    node = ngx_zertiban_node_find(zone, key);
+    tries = NULL;
+
+    if (node && node->lease == lease) {
+        tries = ngx_zertiban_node_tries(zone, node);
+    }
+
+    if (tries) {
+        n = ngx_zertiban_tries_begin(tries, tags, zone->configuration,
+                                     ngx_zertiban_node_valid(node)
+                                     && ngx_zertiban_before(ngx_current_msec,
+                                                            node->refresh),
+                                     order, spare);
+
+    } else {
+
+        /* nothing can be remembered of them */
+
+        for (n = 0; n < tags->n; n++) {
+            order[n] = n;
+        }
+    }
+
+    ngx_zertiban_shm_unlock(zone);
+
+    return n;
+}
+
+
+ngx_uint_t
+ngx_zertiban_zone_refuse(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_uint_t lease, ngx_zertiban_tag_t pair, ngx_msec_t *delay)
+{
+    ngx_uint_t            refusals;
+    ngx_zertiban_node_t  *node;
+
+    refusals = 0;
+    *delay = 0;
+
+    ngx_zertiban_shm_lock(zone);
+
+    node = ngx_zertiban_node_find(zone, key);
+
+    if (node && node->lease == lease && node->tries) {
+        refusals = ngx_zertiban_tries_refuse(node->tries, pair, delay);
+    }
+
+    ngx_zertiban_shm_unlock(zone);
+
+    return refusals;
+}
+
+
+ngx_uint_t
+ngx_zertiban_zone_say(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_zertiban_tag_t what)
+{
+    ngx_uint_t            say;
+    ngx_zertiban_node_t  *node;
+
+    say = 1;
+
+    ngx_zertiban_shm_lock(zone);
+
+    node = ngx_zertiban_node_find(zone, key);
+
+    if (node && ngx_zertiban_node_tries(zone, node)) {
+        say = (node->tries->said != what);
+        node->tries->said = what;
+    }
+
+    ngx_zertiban_shm_unlock(zone);
+
+    return say;
 }
 
 

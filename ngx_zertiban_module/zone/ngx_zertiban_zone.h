@@ -26,6 +26,8 @@ typedef struct {
     size_t                      size;           /* or 0 */
     ngx_atomic_uint_t           generation;     /* that is there, or 0 */
     ngx_uint_t                  lease;          /* of the asker's exchange */
+    ngx_zertiban_tag_t          tag;            /* of all its pairs, or 0 */
+    unsigned                    changed:1;      /* these are new */
     unsigned                    pinned:1;       /* by this configuration */
     unsigned                    copy:1;         /* the token is needed */
     unsigned                    waits:1;        /* a request does, or would */
@@ -49,6 +51,8 @@ typedef struct {
 
     ngx_zertiban_error_e        error;
     ngx_msec_t                  delay;          /* ms to the next attempt */
+    ngx_zertiban_tag_t          tried;          /* of the pairs tried last */
+    unsigned                    refused:1;      /* a pair is */
 } ngx_zertiban_look_t;
 
 
@@ -97,10 +101,11 @@ void ngx_zertiban_zone_pin(ngx_zertiban_zone_t *zone, u_char *key);
 ngx_msec_t ngx_zertiban_zone_usable(ngx_zertiban_life_t *life);
 
 /*
- * End the exchange of "lease" with a token, copied into the zone, or with a
- * failure, which is followed by a delay: "retry_after" s, or a growing one if
- * it is -1.  outcome->failures is the number of failures in a row before, or
- * with this one; outcome->delay what follows, ms.
+ * End the exchange of "lease" with a token, copied into the zone, which "pair"
+ * has obtained, 0 if the credential has none; or with a failure, which is
+ * followed by a delay: "retry_after" s, or a growing one if it is -1.
+ * outcome->failures is the number of failures in a row before, or with this
+ * one; outcome->delay what follows, ms.
  *
  * Return NGX_OK; NGX_DECLINED if the lease has gone to somebody else, and
  * nothing was changed; ngx_zertiban_zone_publish() also NGX_ERROR if the zone
@@ -110,15 +115,43 @@ ngx_msec_t ngx_zertiban_zone_usable(ngx_zertiban_life_t *life);
 typedef struct {
     ngx_atomic_uint_t           generation;     /* of the token */
     ngx_uint_t                  failures;
+    ngx_uint_t                  refusals;       /* of the pair, before */
     ngx_msec_t                  delay;
 } ngx_zertiban_outcome_t;
 
 ngx_int_t ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, u_char *key,
-    ngx_uint_t lease, ngx_str_t *token, ngx_zertiban_life_t *life,
-    ngx_zertiban_outcome_t *outcome);
+    ngx_uint_t lease, ngx_zertiban_tag_t pair, ngx_str_t *token,
+    ngx_zertiban_life_t *life, ngx_zertiban_outcome_t *outcome);
 ngx_int_t ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_uint_t lease, ngx_zertiban_error_e error, time_t retry_after,
     ngx_zertiban_outcome_t *outcome);
+
+/*
+ * For a credential that has pairs, in the exchange of "lease":
+ *
+ * ngx_zertiban_zone_begin() sets "order" to the places in "tags" of those that
+ * are to be tried, one after the other as long as they are refused, and returns
+ * their number.  "*spare" is 1 if none of them is needed: the token's own pair
+ * is not among them.
+ *
+ * ngx_zertiban_zone_refuse() says that one was refused, and returns how often
+ * it was in a row; "*delay" is how long it is left out then, ms, if there are
+ * others.
+ */
+
+ngx_uint_t ngx_zertiban_zone_begin(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_uint_t lease, ngx_zertiban_tags_t *tags, ngx_uint_t *order,
+    ngx_uint_t *spare);
+ngx_uint_t ngx_zertiban_zone_refuse(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_uint_t lease, ngx_zertiban_tag_t pair, ngx_msec_t *delay);
+
+/*
+ * Returns 1 if "what" is not what was said of the credential last, in the log
+ * of any worker.
+ */
+
+ngx_uint_t ngx_zertiban_zone_say(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_zertiban_tag_t what);
 
 /*
  * Ends the exchange of "lease", if it is still there, without an outcome.

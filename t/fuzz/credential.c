@@ -115,6 +115,7 @@ fuzz_name(fuzz_named_t *ids, ngx_uint_t n)
     named->grant.trust = named->members[4];
 
     named->identity.grant = &named->grant;
+    named->identity.kind = named->members[4].len % 3;
     named->identity.id = named->members[1];
     named->identity.secret = named->members[2];
 

@@ -3,8 +3,10 @@
 #
 # FUZZ is this folder, MODULE the sources of the module, OUT where targets go.
 
-rooms   := endpoint headers identity node request response secret shm token zone
-targets := credential endpoint headers request response retry_after token zone
+rooms   := endpoint file headers identity node pairs request response secret \
+           shm token tries zone
+targets := credential endpoint headers pairs request response retry_after \
+           token zone
 
 folders := $(MODULE) $(wildcard $(MODULE)/*/.)
 sources := $(wildcard $(folders:%=%/*.h) $(FUZZ)/*.h) $(OBJS)/Makefile

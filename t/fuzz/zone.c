@@ -14,6 +14,7 @@
 
 
 #define FUZZ_KEYS     48
+#define FUZZ_NAMED    12                  /* of these have pairs */
 #define FUZZ_TIMEOUT  1000
 #define FUZZ_DEAD     0x3fffffff          /* no process has this number */
 
@@ -27,6 +28,11 @@ typedef struct {
     ngx_atomic_uint_t    generation;      /* of the last token */
     ngx_msec_t           usable;
     ngx_str_t            token;
+    ngx_zertiban_tags_t  tags;
+    ngx_zertiban_tag_t   used;            /* of the token */
+    ngx_uint_t           order[NGX_ZERTIBAN_PAIRS_MAX];
+    ngx_uint_t           norder;          /* to be tried */
+    ngx_uint_t           tried;
 } fuzz_credential_t;
 
 
@@ -43,6 +49,7 @@ typedef struct {
 static void fuzz_create(ngx_pool_t *pool, fuzz_zone_t *fz, size_t size);
 static void fuzz_acquire(fuzz_zone_t *fz, fuzz_credential_t *c,
     ngx_uint_t how);
+static void fuzz_begin(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how);
 static void fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c,
     ngx_uint_t how);
 static void fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how);
@@ -174,6 +181,9 @@ fuzz_create(ngx_pool_t *pool, fuzz_zone_t *fz, size_t size)
         }
     }
 
+    fuzz_check(sizeof(ngx_zertiban_node_t) <= NGX_ZERTIBAN_PIECE);
+    fuzz_check(sizeof(ngx_zertiban_tries_t) <= NGX_ZERTIBAN_PIECE);
+
     fuzz_walk(fz);
 }
 
@@ -197,6 +207,8 @@ fuzz_acquire(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
     ask.waits = 1;
     ask.refresh = 1;
     ask.fetch = (how & 1) ? 0 : 1;
+    ask.tag = c->tags.all;
+    ask.changed = (how >> 2) & 1;
 
     sh = fz->zone->sh;
     tokens = fz->tokens;
@@ -250,6 +262,10 @@ fuzz_acquire(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
         c->lease = look.lease;
         c->deadline = ngx_current_msec + FUZZ_TIMEOUT;
         c->dead = (how & 2);
+
+        if (c - fz->credentials < FUZZ_NAMED) {
+            fuzz_begin(fz, c, how);
+        }
     }
 
     fuzz_walk(fz);
@@ -261,6 +277,65 @@ fuzz_acquire(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
 }
 
 
+/* all of its pairs are tried, or those that are better than the token's */
+
+static void
+fuzz_begin(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
+{
+    ngx_uint_t  i, n, place, better, spare, seen[NGX_ZERTIBAN_PAIRS_MAX];
+
+    if (how & 4) {
+        c->tags.n = 1 + how % NGX_ZERTIBAN_PAIRS_MAX;
+        c->tags.all = 1 + how;
+
+        for (i = 0; i < c->tags.n; i++) {
+            c->tags.pairs[i] = 1 + (how + i) % 11;
+        }
+    }
+
+    if (c->tags.n == 0) {
+        c->tags.n = 1;
+        c->tags.all = 1;
+        c->tags.pairs[0] = 1;
+    }
+
+    c->tried = 0;
+    c->norder = ngx_zertiban_zone_begin(fz->zone, c->key, c->lease, &c->tags,
+                                        c->order, &spare);
+
+    better = c->tags.n;
+
+    for (i = 0; spare && i < c->tags.n; i++) {
+        if (c->tags.pairs[i] == c->used) {
+            better = i;
+            break;
+        }
+    }
+
+    ngx_memzero(seen, sizeof(seen));
+
+    for (n = 0; n < c->norder; n++) {
+        place = c->order[n];
+
+        fuzz_check(place < better && !seen[place]++);
+    }
+
+    if (spare) {
+        fuzz_check(better < c->tags.n);
+        fuzz_check(c->generation
+                   && ngx_zertiban_before(ngx_current_msec, c->usable));
+
+    } else {
+        fuzz_check(c->norder == c->tags.n);
+    }
+
+    if (c->norder == 0) {
+        ngx_zertiban_zone_release(fz->zone, c->key, c->lease, 0);
+        c->lease = 0;
+    }
+}
+
+
 static void
 fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
 {
@@ -268,6 +343,7 @@ fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
     ngx_int_t               rc;
     ngx_str_t               token;
     ngx_uint_t              held, need, tokens;
+    ngx_zertiban_tag_t      pair;
     ngx_zertiban_life_t     life;
     ngx_zertiban_node_t    *node;
     ngx_zertiban_outcome_t  outcome;
@@ -300,8 +376,10 @@ fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
         held -= fuzz_pieces(node->len) + 1;
     }
 
-    rc = ngx_zertiban_zone_publish(fz->zone, c->key, c->lease, &token, &life,
-                                   &outcome);
+    pair = c->norder ? c->tags.pairs[c->order[c->tried]] : 0;
+
+    rc = ngx_zertiban_zone_publish(fz->zone, c->key, c->lease, pair, &token,
+                                   &life, &outcome);
 
     if (rc == NGX_ERROR) {
         fuzz_walk(fz);
@@ -314,6 +392,7 @@ fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
     if (rc == NGX_OK) {
         c->token = token;
         c->generation = outcome.generation;
+        c->used = pair;
         c->usable = ngx_zertiban_zone_usable(&life);
         c->lease = 0;
 
@@ -330,10 +409,23 @@ fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
 static void
 fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
 {
+    ngx_msec_t              delay;
     ngx_zertiban_outcome_t  outcome;
 
     if (c->lease == 0) {
         return;
+    }
+
+    if (c->norder > c->tried) {
+        (void) ngx_zertiban_zone_refuse(fz->zone, c->key, c->lease,
+                                        c->tags.pairs[c->order[c->tried]],
+                                        &delay);
+        fuzz_check(delay <= 3600000);
+
+        if (c->tried + 1 < c->norder) {
+            c->tried++;
+            return;
+        }
     }
 
     if (how & 1) {
@@ -388,6 +480,11 @@ fuzz_walk(fuzz_zone_t *fz)
             }
 
             fuzz_check(n == fuzz_pieces(node->len));
+
+            if (node->tries) {
+                taken++;
+                fuzz_check(node->tries->n <= NGX_ZERTIBAN_PAIRS_MAX);
+            }
 
             taken += n + 1;
             held += (i == 0) ? n + 1 : 0;
