@@ -83,7 +83,4 @@ struct ngx_zertiban_ctx_s {
 };
 
 
-extern ngx_module_t  ngx_zertiban_module;
-
-
 #endif /* _NGX_ZERTIBAN_H_INCLUDED_ */

@@ -7,6 +7,7 @@
 
 
 #include "ngx_zertiban.h"
+#include "ngx_zertiban_check.h"
 #include "ngx_zertiban_handlers.h"
 #include "ngx_zertiban_headers.h"
 #include "ngx_zertiban_keeper.h"
@@ -151,14 +152,14 @@ static ngx_command_t  ngx_zertiban_commands[] = {
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_zertiban_loc_conf_t, client.ssl.trusted_certificate),
-      NULL },
+      &ngx_zertiban_conf_text_post },
 
     { ngx_string("zertiban_ssl_crl"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_zertiban_loc_conf_t, client.ssl.crl),
-      NULL },
+      &ngx_zertiban_conf_text_post },
 
     { ngx_string("zertiban_ssl_name"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -186,21 +187,21 @@ static ngx_command_t  ngx_zertiban_commands[] = {
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_zertiban_loc_conf_t, client.ssl.ciphers),
-      NULL },
+      &ngx_zertiban_conf_text_post },
 
     { ngx_string("zertiban_ssl_certificate"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_zertiban_loc_conf_t, client.ssl.certificate),
-      NULL },
+      &ngx_zertiban_conf_text_post },
 
     { ngx_string("zertiban_ssl_certificate_key"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_zertiban_loc_conf_t, client.ssl.certificate_key),
-      NULL },
+      &ngx_zertiban_conf_text_post },
 
     /* of nginx, see ngx_zertiban_handlers.c */
 
@@ -300,6 +301,8 @@ ngx_zertiban_create_main_conf(ngx_conf_t *cf)
      *
      *     zmcf->zone_name = { 0, NULL };
      *     zmcf->zone_size = 0;
+     *     zmcf->values = NULL;
+     *     zmcf->gates = NULL;
      *     zmcf->gated = 0;
      */
 
@@ -329,6 +332,8 @@ ngx_zertiban_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->place = { { 0, NULL }, 0 };
+     *     conf->gate = NULL;
+     *     conf->next = NULL;
      *     conf->scope = { 0, NULL };
      *     conf->client.endpoint = NULL;
      *     conf->client.resolver = NULL;
@@ -338,6 +343,7 @@ ngx_zertiban_create_loc_conf(ngx_conf_t *cf)
      *     conf->wrapper = NULL;
      *     conf->upstream = NULL;
      *     conf->explicit = 0;
+     *     conf->proxied = 0;
      *     conf->secret_file = 0;
      *     conf->checked = 0;
      */
@@ -365,9 +371,7 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_http_core_loc_conf_t  *clcf;
 
-    if (!conf->explicit) {
-        conf->place = prev->place;
-    }
+    ngx_zertiban_check_merge(prev, conf);
 
     ngx_conf_merge_value(conf->enable, prev->enable, 0);
 
@@ -392,6 +396,7 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     if (ngx_zertiban_handlers_merge(cf, prev, conf)) {
+        conf->gate->proxied = 1;
         return ngx_zertiban_merge_gate(cf, conf);
     }
 
@@ -402,15 +407,6 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         /* nothing that could be gated, and nobody has asked for it here */
 
         return NGX_CONF_OK;
-    }
-
-    if (clcf->handler) {
-        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "\"zertiban\" has no effect in the location \"%V\": it "
-                      "is for \"proxy_pass\", \"grpc_pass\", "
-                      "\"fastcgi_pass\", \"uwsgi_pass\" and \"scgi_pass\", "
-                      "in %V:%ui",
-                      &clcf->name, &conf->place.file, conf->place.line);
     }
 
     return ngx_zertiban_merge_gate(cf, conf);
@@ -431,6 +427,8 @@ ngx_zertiban_merge_gate(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
     {
         return NGX_CONF_ERROR;
     }
+
+    ngx_zertiban_check_pair(cf, conf);
 
     zmcf->gated = 1;
 
@@ -459,10 +457,14 @@ ngx_zertiban_merge_check(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
     } else if (conf->tenant_id == NULL) {
         missing = "zertiban_tenant_id";
 
-    } else if (ssl->certificate.len && ssl->certificate_key.len == 0) {
+    } else if (ssl->certificate.value.len
+               && ssl->certificate_key.value.len == 0)
+    {
         missing = "zertiban_ssl_certificate_key";
 
-    } else if (ssl->certificate_key.len && ssl->certificate.len == 0) {
+    } else if (ssl->certificate_key.value.len
+               && ssl->certificate.value.len == 0)
+    {
         missing = "zertiban_ssl_certificate";
 
     } else {
@@ -532,6 +534,10 @@ ngx_zertiban_postconfiguration(ngx_conf_t *cf)
     ngx_zertiban_main_conf_t  *zmcf;
 
     zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
+
+    if (ngx_zertiban_check_all(cf, zmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (!zmcf->gated) {
         return NGX_OK;

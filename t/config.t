@@ -7,24 +7,11 @@ use strict;
 use warnings;
 
 use lib 't/lib';
-use Zertiban::Nginx;
+use Zertiban::Conf;
 
-use File::Temp qw(tempdir);
 use Test::More;
 
-my $nginx  = $ENV{TEST_NGINX_BINARY} // 'nginx';
-our $load   = Zertiban::Nginx::load_module();
-my $dir    = tempdir(CLEANUP => 1);
-my $uuid   = '7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11';
-my $files  = 0;
-
-my %gate = (
-    zertiban               => 'on',
-    zertiban_client_id     => 'gateway',
-    zertiban_client_secret => 's3cret',
-    zertiban_tenant_id     => $uuid,
-    zertiban_token_endpoint => 'http://127.0.0.1:9/token',
-);
+my %gate = gate();
 
 
 # -- a gated location that lacks something
@@ -58,7 +45,8 @@ accepted('each setting may come from another level',
          http(["zertiban_token_endpoint $gate{zertiban_token_endpoint};",
                'zertiban_client_id gateway;'],
               ['zertiban_client_secret s3cret;'],
-              "location /t { zertiban on; zertiban_tenant_id $uuid; }"));
+              "location /t { zertiban on; zertiban_tenant_id $uuid;"
+              . ' proxy_pass http://127.0.0.1:9; }'));
 
 # a certificate of the client's own needs its key
 
@@ -72,7 +60,8 @@ for my $pair ([qw(certificate certificate_key)],
 }
 
 accepted('every setting at the http level gates everything',
-         http([settings(%gate)], [], 'location /t { }'));
+         http([settings(%gate)], [],
+              'location /t { proxy_pass http://127.0.0.1:9; }'));
 
 
 # -- secrets
@@ -126,7 +115,8 @@ for my $name (sort keys %bad_file) {
 accepted('a secret file of 4 KiB is accepted', file(secret('x' x 4096)));
 accepted('a secret file may end in a line end', file(secret("s3cret\n")));
 accepted('a secret file may end in CR LF', file(secret("s3cret\r\n")));
-accepted('a secret file may hold any UTF-8', file(secret("p\xc3\xa4ss w\n")));
+accepted('a secret file may hold a colon, a space and a quote',
+         file(secret("a:b c'\n")));
 accepted('a secret file may hold a "$"', file(secret("s\$3{cret\n")));
 
 refused('an empty secret is refused', 'zertiban_client_secret',
@@ -136,8 +126,8 @@ refused('a secret with a control character is refused',
         'zertiban_client_secret',
         location(zertiban_client_secret => qq("a\x01b")), qr/control/);
 
-accepted('a secret may hold a colon, a space and UTF-8',
-         location(zertiban_client_secret => qq("a:b c\xc3\xa4=")));
+accepted('a secret may hold a colon and a space',
+         location(zertiban_client_secret => qq("a:b c=")));
 
 accepted('a secret may hold variables',
          location(zertiban_client_secret => '$http_x_secret'));
@@ -186,7 +176,7 @@ accepted('a UUID in upper case is accepted',
          location(zertiban_tenant_id => uc $uuid));
 
 accepted('a tenant in a variable is accepted',
-         location(zertiban_tenant_id => '$http_x_business'));
+         location(zertiban_tenant_id => '$remote_user'));
 
 
 # -- the URL of the token endpoint
@@ -241,13 +231,13 @@ for my $name (sort keys %good_url) {
 }
 
 warned('a name without an address is warned about', 'zertiban_token_endpoint',
-       location(zertiban_token_endpoint => 'https://no-such-idp.invalid/'),
+       location(zertiban_token_endpoint => 'https://no-such-idp.invalid/t'),
        qr/no-such-idp\.invalid/);
 
 # a resolver keeps names from being looked up now
 
 accepted('a name that will be looked up is not warned about',
-         location(zertiban_token_endpoint => 'https://no-such-idp.invalid/',
+         location(zertiban_token_endpoint => 'https://no-such-idp.invalid/t',
                   resolver => '127.0.0.1'));
 
 for my $host (qw(192.0.2.1 [2001:db8::1] no-such-idp.invalid 128.0.0.1
@@ -370,10 +360,12 @@ for my $handler ('stub_status', 'empty_gif') {
     my ($name, $value) = split / /, $handler;
 
     warned("a gate before $name is warned about", 'zertiban',
-           location($name => $value // ''), qr/no effect.*proxy_pass/);
+           location(proxy_pass => undef, $name => $value // ''),
+           qr/no effect.*proxy_pass/);
 
     accepted("$name in a server that has a gate is accepted",
-             http([settings(%gate)], [], "location /t { $handler; }"));
+             http([settings(%gate)], [], "location /t { $handler; }"
+                  . ' location /p { proxy_pass http://127.0.0.1:9; }'));
 }
 
 my %passes = map { ("${_}_pass" => '127.0.0.1:9') }
@@ -406,7 +398,7 @@ if ($load) {
     isnt($last, content($path), 'a module that is put behind all others');
     save("$dir/last.so", $last);
 
-    local $load = "load_module $dir/last.so;";
+    local $Zertiban::Conf::load = "load_module $dir/last.so;";
 
     my ($status, $lines) = check('location /t { }');
 
@@ -416,180 +408,3 @@ if ($load) {
 }
 
 done_testing();
-
-
-# -- how a case is run
-
-# The one line that refuses names the directive, the file and a line of it
-# that has to do with the directive or the location.
-
-sub refused {
-    my ($name, $directive, $conf, $why) = @_;
-
-    my ($status, $lines) = check($conf);
-    my @emerg = grep { /\[emerg\]/ } @$lines;
-
-    subtest $name => sub {
-        is($status, 1, 'nginx -t fails');
-        is(@emerg, 1, 'it says so in one line') or diag(@$lines);
-        blames($emerg[0], $directive, $why);
-    };
-}
-
-
-sub warned {
-    my ($name, $directive, $conf, $why) = @_;
-
-    my ($status, $lines) = check($conf);
-    my @warn = grep { /\[warn\]/ } @$lines;
-
-    subtest $name => sub {
-        is($status, 0, 'nginx -t succeeds') or diag(@$lines);
-        is(@warn, 1, 'it warns in one line') or diag(@$lines);
-        blames($warn[0], $directive, $why);
-    };
-}
-
-
-sub accepted {
-    my ($name, $conf) = @_;
-
-    my ($status, $lines) = check($conf);
-
-    subtest $name => sub {
-        is($status, 0, 'nginx -t succeeds') or diag(@$lines);
-        is(scalar(grep { /\[(?:warn|error|emerg)\]/ } @$lines), 0,
-           'it warns about nothing') or diag(@$lines);
-    };
-}
-
-
-# what nginx says of itself, it says with the module, too
-
-sub same {
-    my ($name, $conf) = @_;
-
-    return if !$load;
-
-    my ($with, @with) = map { ref ? @$_ : $_ } check($conf);
-    my ($without, @without) = do {
-        local $load = '';
-        map { ref ? @$_ : $_ } check($conf);
-    };
-
-    # times and processes
-    s/^\S+ \S+ (\[\w+\]) \S+/$1/ for @with, @without;
-
-    is(join("\n", $with, @with), join("\n", $without, @without),
-       "$name: nginx says the same");
-}
-
-
-sub blames {
-    my ($line, $directive, $why) = @_;
-
-    $line //= '';
-
-    like($line, qr/"$directive".* in \Q$dir\E\/nginx\.conf:\d+$/,
-         'the line names the directive, the file and the line');
-    like($line, $why, 'the line says what is wrong') if $why;
-
-    my ($number) = $line =~ /nginx\.conf:(\d+)$/;
-
-    like(source_line($number // 0), qr/zertiban|location/,
-         'the line is one of the configuration to change');
-}
-
-
-sub check {
-    my ($conf) = @_;
-
-    $conf = http([], [], $conf) if $conf !~ /^http/;
-
-    save("$dir/nginx.conf", join "\n", "pid $dir/nginx.pid;", $load,
-         'events { }', $conf, '');
-
-    my $out = qx($nginx -t -p $dir/ -e stderr -c nginx.conf 2>&1);
-    my $status = $?;
-
-    $status = "signal $status" if $status & 127;
-    $status = 'a report: ' . $out if $out =~ /Sanitizer|\[alert\]/;
-
-    return ($status =~ /\D/ ? $status : $status >> 8, [split /\n/, $out]);
-}
-
-
-sub source_line {
-    my ($number) = @_;
-
-    return (split /^/, content("$dir/nginx.conf"))[$number - 1] // '';
-}
-
-
-sub content {
-    my ($path) = @_;
-
-    open my $in, '<:raw', $path or die "$path: $!";
-
-    return do { local $/; <$in> };
-}
-
-
-# -- what configurations are made of
-
-sub http {
-    my ($http, $server, $location) = @_;
-
-    my $temp = join "\n", map { "${_}_temp_path $dir/$_;" }
-                          qw(client_body proxy fastcgi uwsgi scgi);
-
-    return join "\n", 'http {', 'access_log off;', $temp, @{ $http // [] },
-        'server {', 'listen 127.0.0.1:8080;', @{ $server // [] },
-        $location // '', '}', '}';
-}
-
-
-sub location {
-    my %settings = (%gate, @_);
-
-    return join "\n", 'location /t {', settings(%settings), '}';
-}
-
-
-sub file {
-    my ($path) = @_;
-
-    return location(zertiban_client_secret => undef,
-                    zertiban_client_secret_file => $path);
-}
-
-
-sub settings {
-    my %settings = @_;
-
-    return map { $settings{$_} =~ /^\{/ ? "$_ $settings{$_}"
-                                        : "$_ $settings{$_};" }
-           grep { defined $settings{$_} }
-           sort keys %settings;
-}
-
-
-sub secret {
-    my ($bytes, $mode) = @_;
-
-    my $path = "$dir/secret" . $files++;
-
-    save($path, $bytes);
-    chmod $mode // 0600, $path or die "$path: $!";
-
-    return $path;
-}
-
-
-sub save {
-    my ($path, $bytes) = @_;
-
-    open my $out, '>:raw', $path or die "$path: $!";
-    print $out $bytes;
-    close $out or die "$path: $!";
-}

@@ -142,7 +142,8 @@ $t->reload($config, set_secret(WRONG, OLD));
 for my $name (@kept) {
     ok(wait_until(sub { $accounts{$name}->tried(WRONG) }),
        "$name: a new secret is tried at once");
-    is(token_of($name), $token{$name}, "$name: which is wrong: the token stays");
+    is(token_of($name), $token{$name},
+       "$name: which is wrong: the token stays");
 }
 
 ok(wait_until(sub { errors('literal') && errors('file') }),
@@ -177,7 +178,8 @@ is(token_of($_), $token{$_}, "$_: the old secret is back") for @kept;
 # the workers have looked when they have had the time for a request
 
 $t->barrier('/any') for 1 .. 3;
-is($accounts{$_}->tried(), 0, "$_: which needs no token request") for @kept;
+is($accounts{$_}->tried(OLD), 0, "$_: which needs no token request")
+    for @kept;
 
 
 # a good one

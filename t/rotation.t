@@ -151,7 +151,8 @@ for my $name (qw(renamed written linked added)) {
     my @changed = lines('notice', $name);
 
     is(scalar @changed, 1, "$name: one line of the log says so");
-    like($changed[0], qr/has changed, it has 2 pairs now/, "$name: of all workers");
+    like($changed[0], qr/has changed, it has 2 pairs now/,
+         "$name: of all workers");
 }
 
 # a date, or a comment, makes no other pair of it
@@ -200,7 +201,8 @@ for my $name (sort keys %why) {
 
 replace('garbage', 'bad:id secret-of-bad');
 exchanges_pass('garbage');
-is(scalar(() = lines('error', 'garbage')), 2, 'another bad one is another error');
+is(scalar(() = lines('error', 'garbage')), 2,
+   'another bad one is another error');
 like((lines('error', 'garbage'))[1], qr/client id that has a colon.*line 1/,
      'with its reason');
 

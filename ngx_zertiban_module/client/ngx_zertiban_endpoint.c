@@ -95,6 +95,14 @@ ngx_zertiban_endpoint_split(ngx_pool_t *pool, ngx_str_t *url,
         }
     }
 
+    if (end - scheme >= 5
+        && ngx_strncasecmp(url->data + scheme, (u_char *) "unix:", 5) == 0)
+    {
+        *err = "a unix domain socket cannot be the token endpoint, write a "
+               "host name or an address";
+        return NGX_ERROR;
+    }
+
     ngx_memzero(u, sizeof(ngx_url_t));
 
     /* ngx_parse_url() does not see a "?" behind an IPv6 address */
@@ -109,11 +117,6 @@ ngx_zertiban_endpoint_split(ngx_pool_t *pool, ngx_str_t *url,
 
     if (ngx_parse_url(pool, u) != NGX_OK) {
         *err = u->err ? u->err : NULL;
-        return NGX_ERROR;
-    }
-
-    if (u->family == AF_UNIX) {
-        *err = "no host";
         return NGX_ERROR;
     }
 

@@ -11,8 +11,24 @@
 #include <openssl/x509v3.h>
 
 
+/* what OpenSSL is given, to be named if it cannot use it */
+
+typedef struct {
+    ngx_log_t                log;
+    char                    *text;
+    ngx_zertiban_place_t    *place;
+} ngx_zertiban_ssl_subject_t;
+
+
+static void ngx_zertiban_ssl_merge_text(ngx_zertiban_text_t *conf,
+    ngx_zertiban_text_t *prev, char *value);
+static ngx_int_t ngx_zertiban_ssl_set(ngx_conf_t *cf,
+    ngx_zertiban_ssl_conf_t *conf, ngx_zertiban_ssl_subject_t *subject);
 static ngx_int_t ngx_zertiban_ssl_ca(ngx_conf_t *cf,
-    ngx_zertiban_ssl_conf_t *conf);
+    ngx_zertiban_ssl_conf_t *conf, ngx_zertiban_ssl_subject_t *subject);
+static void ngx_zertiban_ssl_subject(ngx_zertiban_ssl_subject_t *subject,
+    ngx_zertiban_text_t *value, char *text);
+static u_char *ngx_zertiban_ssl_log(ngx_log_t *log, u_char *buf, size_t len);
 static char *ngx_zertiban_ssl_name(ngx_pool_t *pool, ngx_str_t *host);
 
 
@@ -23,11 +39,11 @@ ngx_zertiban_ssl_init_conf(ngx_zertiban_ssl_conf_t *conf)
      * set by ngx_pcalloc():
      *
      *     conf->protocols = 0;
-     *     conf->ciphers = { 0, NULL };
-     *     conf->trusted_certificate = { 0, NULL };
-     *     conf->crl = { 0, NULL };
-     *     conf->certificate = { 0, NULL };
-     *     conf->certificate_key = { 0, NULL };
+     *     conf->ciphers = { { 0, NULL }, { { 0, NULL }, 0 } };
+     *     conf->trusted_certificate = { { 0, NULL }, { { 0, NULL }, 0 } };
+     *     conf->crl = { { 0, NULL }, { { 0, NULL }, 0 } };
+     *     conf->certificate = { { 0, NULL }, { { 0, NULL }, 0 } };
+     *     conf->certificate_key = { { 0, NULL }, { { 0, NULL }, 0 } };
      *     conf->name = { 0, NULL };
      *     conf->ssl = NULL;
      */
@@ -49,11 +65,11 @@ ngx_zertiban_ssl_merge_conf(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf,
     preserve = (conf->verify == NGX_CONF_UNSET
                 && conf->verify_depth == NGX_CONF_UNSET_UINT
                 && conf->protocols == 0
-                && conf->ciphers.data == NULL
-                && conf->trusted_certificate.data == NULL
-                && conf->crl.data == NULL
-                && conf->certificate.data == NULL
-                && conf->certificate_key.data == NULL);
+                && conf->ciphers.value.data == NULL
+                && conf->trusted_certificate.value.data == NULL
+                && conf->crl.value.data == NULL
+                && conf->certificate.value.data == NULL
+                && conf->certificate_key.value.data == NULL);
 
     ngx_conf_merge_value(conf->verify, prev->verify, 1);
     ngx_conf_merge_value(conf->server_name, prev->server_name, 1);
@@ -61,12 +77,13 @@ ngx_zertiban_ssl_merge_conf(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf,
     ngx_conf_merge_bitmask_value(conf->protocols, prev->protocols,
                                  (NGX_CONF_BITMASK_SET
                                   |NGX_SSL_TLSv1_2|NGX_SSL_TLSv1_3));
-    ngx_conf_merge_str_value(conf->ciphers, prev->ciphers, "DEFAULT");
-    ngx_conf_merge_str_value(conf->trusted_certificate,
-                             prev->trusted_certificate, "");
-    ngx_conf_merge_str_value(conf->crl, prev->crl, "");
-    ngx_conf_merge_str_value(conf->certificate, prev->certificate, "");
-    ngx_conf_merge_str_value(conf->certificate_key, prev->certificate_key, "");
+    ngx_zertiban_ssl_merge_text(&conf->ciphers, &prev->ciphers, "DEFAULT");
+    ngx_zertiban_ssl_merge_text(&conf->trusted_certificate,
+                                &prev->trusted_certificate, "");
+    ngx_zertiban_ssl_merge_text(&conf->crl, &prev->crl, "");
+    ngx_zertiban_ssl_merge_text(&conf->certificate, &prev->certificate, "");
+    ngx_zertiban_ssl_merge_text(&conf->certificate_key,
+                                &prev->certificate_key, "");
     ngx_conf_merge_str_value(conf->name, prev->name, "");
 
     if (preserve && prev->ssl) {
@@ -91,10 +108,29 @@ ngx_zertiban_ssl_merge_conf(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf,
 }
 
 
+static void
+ngx_zertiban_ssl_merge_text(ngx_zertiban_text_t *conf,
+    ngx_zertiban_text_t *prev, char *value)
+{
+    if (conf->value.data) {
+        return;
+    }
+
+    *conf = *prev;
+
+    if (conf->value.data == NULL) {
+        conf->value.len = ngx_strlen(value);
+        conf->value.data = (u_char *) value;
+    }
+}
+
+
 ngx_int_t
 ngx_zertiban_ssl_create(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf)
 {
-    ngx_pool_cleanup_t  *cln;
+    ngx_int_t                    rc;
+    ngx_pool_cleanup_t          *cln;
+    ngx_zertiban_ssl_subject_t  *subject;
 
     if (conf->ssl->ctx) {
         return NGX_OK;
@@ -121,19 +157,50 @@ ngx_zertiban_ssl_create(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf)
 
 #endif
 
-    if (ngx_ssl_ciphers(cf, conf->ssl, &conf->ciphers, 0) != NGX_OK) {
+    subject = ngx_pcalloc(cf->temp_pool, sizeof(ngx_zertiban_ssl_subject_t));
+    if (subject == NULL) {
         return NGX_ERROR;
     }
 
-    if (conf->certificate.len
-        && ngx_ssl_certificate(cf, conf->ssl, &conf->certificate,
-                               &conf->certificate_key, NULL)
+    /* nginx tells the log of the context only the value and OpenSSL's reason */
+
+    subject->log = *cf->log;
+    subject->log.handler = ngx_zertiban_ssl_log;
+    subject->log.data = subject;
+
+    conf->ssl->log = &subject->log;
+    rc = ngx_zertiban_ssl_set(cf, conf, subject);
+    conf->ssl->log = cf->log;
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_zertiban_ssl_set(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf,
+    ngx_zertiban_ssl_subject_t *subject)
+{
+    ngx_zertiban_ssl_subject(subject, &conf->ciphers,
+                             "\"zertiban_ssl_ciphers\" is a list of ciphers");
+
+    if (ngx_ssl_ciphers(cf, conf->ssl, &conf->ciphers.value, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_zertiban_ssl_subject(subject, &conf->certificate,
+                             "\"zertiban_ssl_certificate\" and "
+                             "\"zertiban_ssl_certificate_key\" are PEM files "
+                             "that belong together");
+
+    if (conf->certificate.value.len
+        && ngx_ssl_certificate(cf, conf->ssl, &conf->certificate.value,
+                               &conf->certificate_key.value, NULL)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return conf->verify ? ngx_zertiban_ssl_ca(cf, conf) : NGX_OK;
+    return conf->verify ? ngx_zertiban_ssl_ca(cf, conf, subject) : NGX_OK;
 }
 
 
@@ -146,11 +213,11 @@ ngx_zertiban_ssl_trust(ngx_pool_t *pool, ngx_zertiban_ssl_conf_t *conf,
     ngx_uint_t   i;
 
     ngx_str_t *value[] = {
-        &conf->ciphers,
-        &conf->trusted_certificate,
-        &conf->crl,
-        &conf->certificate,
-        &conf->certificate_key,
+        &conf->ciphers.value,
+        &conf->trusted_certificate.value,
+        &conf->crl.value,
+        &conf->certificate.value,
+        &conf->certificate_key.value,
         &conf->name
     };
 
@@ -183,12 +250,17 @@ ngx_zertiban_ssl_trust(ngx_pool_t *pool, ngx_zertiban_ssl_conf_t *conf,
 
 
 static ngx_int_t
-ngx_zertiban_ssl_ca(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf)
+ngx_zertiban_ssl_ca(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf,
+    ngx_zertiban_ssl_subject_t *subject)
 {
-    if (conf->trusted_certificate.len) {
+    ngx_zertiban_ssl_subject(subject, &conf->trusted_certificate,
+                             "\"zertiban_ssl_trusted_certificate\" is a PEM "
+                             "file of CA certificates");
+
+    if (conf->trusted_certificate.value.len) {
 
         if (ngx_ssl_trusted_certificate(cf, conf->ssl,
-                                        &conf->trusted_certificate,
+                                        &conf->trusted_certificate.value,
                                         (ngx_int_t) conf->verify_depth)
             != NGX_OK)
         {
@@ -201,7 +273,11 @@ ngx_zertiban_ssl_ca(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf)
         return NGX_ERROR;
     }
 
-    if (ngx_ssl_crl(cf, conf->ssl, &conf->crl) != NGX_OK) {
+    ngx_zertiban_ssl_subject(subject, &conf->crl,
+                             "\"zertiban_ssl_crl\" is a PEM file of revocation "
+                             "lists");
+
+    if (ngx_ssl_crl(cf, conf->ssl, &conf->crl.value) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -211,6 +287,33 @@ ngx_zertiban_ssl_ca(ngx_conf_t *cf, ngx_zertiban_ssl_conf_t *conf)
     SSL_CTX_set_verify_depth(conf->ssl->ctx, (int) conf->verify_depth);
 
     return NGX_OK;
+}
+
+
+static void
+ngx_zertiban_ssl_subject(ngx_zertiban_ssl_subject_t *subject,
+    ngx_zertiban_text_t *value, char *text)
+{
+    subject->text = text;
+    subject->place = &value->place;
+}
+
+
+static u_char *
+ngx_zertiban_ssl_log(ngx_log_t *log, u_char *buf, size_t len)
+{
+    ngx_zertiban_ssl_subject_t  *subject;
+
+    subject = log->data;
+
+    /* a default stands nowhere */
+
+    if (subject->place->file.len == 0) {
+        return buf;
+    }
+
+    return ngx_snprintf(buf, len, ": see that %s, in %V:%ui", subject->text,
+                        &subject->place->file, subject->place->line);
 }
 
 

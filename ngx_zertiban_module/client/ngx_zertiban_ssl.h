@@ -13,23 +13,24 @@
 #include <ngx_event.h>
 
 #include "ngx_zertiban_endpoint.h"
+#include "ngx_zertiban_place.h"
 
 
 /* "zertiban_ssl_*": the connection to the token endpoint */
 
 typedef struct {
-    ngx_flag_t     verify;
-    ngx_flag_t     server_name;
-    ngx_uint_t     verify_depth;
-    ngx_uint_t     protocols;
-    ngx_str_t      ciphers;
-    ngx_str_t      trusted_certificate;
-    ngx_str_t      crl;
-    ngx_str_t      certificate;
-    ngx_str_t      certificate_key;
-    ngx_str_t      name;
+    ngx_flag_t              verify;
+    ngx_flag_t              server_name;
+    ngx_uint_t              verify_depth;
+    ngx_uint_t              protocols;
+    ngx_zertiban_text_t     ciphers;
+    ngx_zertiban_text_t     trusted_certificate;
+    ngx_zertiban_text_t     crl;
+    ngx_zertiban_text_t     certificate;
+    ngx_zertiban_text_t     certificate_key;
+    ngx_str_t               name;
 
-    ngx_ssl_t     *ssl;
+    ngx_ssl_t              *ssl;
 } ngx_zertiban_ssl_conf_t;
 
 
@@ -45,6 +46,7 @@ ngx_int_t ngx_zertiban_ssl_merge_conf(ngx_conf_t *cf,
 /*
  * Makes the SSL context of merged settings, once.  Without
  * "zertiban_ssl_trusted_certificate" the CA store is OpenSSL's default one.
+ * What OpenSSL cannot use is logged with its directive and the place of that.
  */
 
 ngx_int_t ngx_zertiban_ssl_create(ngx_conf_t *cf,

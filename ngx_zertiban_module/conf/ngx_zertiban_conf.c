@@ -10,15 +10,23 @@
 #include "ngx_zertiban_secret.h"
 
 
+static void ngx_zertiban_conf_value(ngx_conf_t *cf,
+    ngx_zertiban_value_t *value);
+static char *ngx_zertiban_conf_dollar(ngx_conf_t *cf, ngx_str_t *value);
+static ngx_uint_t ngx_zertiban_conf_path(ngx_conf_t *cf, ngx_str_t *value);
 static ngx_int_t ngx_zertiban_conf_no_file(ngx_conf_t *cf,
     ngx_zertiban_loc_conf_t *zlcf);
+static void ngx_zertiban_conf_chosen(ngx_conf_t *cf,
+    ngx_zertiban_value_t *tenant);
 static ngx_uint_t ngx_zertiban_conf_uuid(ngx_str_t *value);
 static char *ngx_zertiban_conf_verify(ngx_conf_t *cf, void *post, void *data);
 static char *ngx_zertiban_conf_timeout(ngx_conf_t *cf, void *post, void *data);
+static char *ngx_zertiban_conf_text(ngx_conf_t *cf, void *post, void *data);
 
 
 ngx_conf_post_t  ngx_zertiban_conf_verify_post = { ngx_zertiban_conf_verify };
 ngx_conf_post_t  ngx_zertiban_conf_timeout_post = { ngx_zertiban_conf_timeout };
+ngx_conf_post_t  ngx_zertiban_conf_text_post = { ngx_zertiban_conf_text };
 
 
 char *
@@ -26,17 +34,27 @@ ngx_zertiban_conf_enable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_zertiban_loc_conf_t *zlcf = conf;
 
-    char  *rv;
+    char                      *rv;
+    ngx_zertiban_main_conf_t  *zmcf;
 
     rv = ngx_conf_set_flag_slot(cf, cmd, conf);
 
-    if (rv == NGX_CONF_OK) {
-        zlcf->explicit = 1;
-        zlcf->place.file = cf->conf_file->file.name;
-        zlcf->place.line = cf->conf_file->line;
+    if (rv != NGX_CONF_OK) {
+        return rv;
     }
 
-    return rv;
+    zlcf->explicit = 1;
+    ngx_zertiban_place_set(&zlcf->place, cf);
+
+    if (zlcf->enable) {
+        zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
+
+        zlcf->gate = zlcf;
+        zlcf->next = zmcf->gates;
+        zmcf->gates = zlcf;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -142,6 +160,13 @@ ngx_zertiban_conf_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            "use \"https://\"", &value[0], &value[1]);
     }
 
+    if (endpoint->uri.len == 1) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"%V\" has no path in \"%V\": write the whole URL, "
+                           "the path of Zertiban's is \"/idp/oauth2/token\"",
+                           &value[0], &value[1]);
+    }
+
     zlcf->client.endpoint = endpoint;
 
     return NGX_CONF_OK;
@@ -162,8 +187,14 @@ ngx_zertiban_conf_client_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     rv = ngx_zertiban_value_slot(cf, cmd, conf);
 
-    if (rv != NGX_CONF_OK || !ngx_zertiban_value_literal(zlcf->client_id)) {
+    if (rv != NGX_CONF_OK) {
         return rv;
+    }
+
+    ngx_zertiban_conf_value(cf, zlcf->client_id);
+
+    if (!ngx_zertiban_value_literal(zlcf->client_id)) {
+        return NGX_CONF_OK;
     }
 
     value = cf->args->elts;
@@ -175,6 +206,14 @@ ngx_zertiban_conf_client_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            "\"%V\" %s: write the id as Zertiban shows it",
                            &value[0], err);
         return NGX_CONF_ERROR;
+    }
+
+    err = ngx_zertiban_client_id_odd(&value[1]);
+
+    if (err) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"%V\" %s: write the id as Zertiban shows it",
+                           &value[0], err);
     }
 
     return NGX_CONF_OK;
@@ -198,14 +237,23 @@ ngx_zertiban_conf_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_zertiban_conf_no_file(cf, zlcf) != NGX_OK) {
+    if (ngx_zertiban_conf_no_file(cf, zlcf) != NGX_OK
+        || ngx_zertiban_conf_dollar(cf, value) != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
     rv = ngx_zertiban_value_slot(cf, cmd, conf);
 
-    if (rv != NGX_CONF_OK || !ngx_zertiban_value_literal(zlcf->client_secret)) {
+    if (rv != NGX_CONF_OK) {
         return rv;
+    }
+
+    zlcf->client_secret->secret = 1;
+    ngx_zertiban_conf_value(cf, zlcf->client_secret);
+
+    if (!ngx_zertiban_value_literal(zlcf->client_secret)) {
+        return NGX_CONF_OK;
     }
 
     err = ngx_zertiban_secret_check(&value[1]);
@@ -217,7 +265,80 @@ ngx_zertiban_conf_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_zertiban_conf_path(cf, &value[1])) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"%V\" looks like the name of a file: use "
+                           "\"zertiban_client_secret_file\" for a secret in a "
+                           "file", &value[0]);
+        return NGX_CONF_OK;
+    }
+
+    err = ngx_zertiban_secret_odd(&value[1], NULL);
+
+    if (err) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"%V\" %s: write the secret as Zertiban shows it",
+                           &value[0], err);
+    }
+
     return NGX_CONF_OK;
+}
+
+
+static void
+ngx_zertiban_conf_value(ngx_conf_t *cf, ngx_zertiban_value_t *value)
+{
+    ngx_zertiban_main_conf_t  *zmcf;
+
+    zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
+
+    value->next = zmcf->values;
+    zmcf->values = value;
+}
+
+
+/* what nginx says of a "$" shows what is behind it */
+
+static char *
+ngx_zertiban_conf_dollar(ngx_conf_t *cf, ngx_str_t *value)
+{
+    switch (ngx_zertiban_value_syntax(&value[1])) {
+
+    case NGX_OK:
+        return NGX_CONF_OK;
+
+    case NGX_DECLINED:
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"%V\" has a \"$\" and a digit, which stand for "
+                           "a part of the request: if they belong to the "
+                           "secret, put it into a file and name that with "
+                           "\"zertiban_client_secret_file\"", &value[0]);
+        return NGX_CONF_OK;
+
+    default: /* NGX_ERROR */
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" has a \"$\" with no variable of nginx "
+                           "behind it: put the secret into a file and name "
+                           "that with \"zertiban_client_secret_file\"",
+                           &value[0]);
+        return NGX_CONF_ERROR;
+    }
+}
+
+
+static ngx_uint_t
+ngx_zertiban_conf_path(ngx_conf_t *cf, ngx_str_t *value)
+{
+    ngx_file_info_t  fi;
+
+    if (value->len > 5 && ngx_strncmp(value->data, "file:", 5) == 0) {
+        return 1;
+    }
+
+    /* a secret may begin with a slash, but is no file then */
+
+    return value->data[0] == '/'
+           && ngx_file_info(value->data, &fi) != NGX_FILE_ERROR;
 }
 
 
@@ -248,7 +369,7 @@ ngx_zertiban_conf_secret_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     /* not compiled: a "$" in the file is a part of the secret */
 
-    secret = ngx_pcalloc(cf->pool, sizeof(ngx_zertiban_value_t));
+    secret = ngx_zertiban_value_create(cf);
     if (secret == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -296,8 +417,15 @@ ngx_zertiban_conf_tenant(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     rv = ngx_zertiban_value_slot(cf, cmd, conf);
 
-    if (rv != NGX_CONF_OK || !ngx_zertiban_value_literal(zlcf->tenant_id)) {
+    if (rv != NGX_CONF_OK) {
         return rv;
+    }
+
+    ngx_zertiban_conf_value(cf, zlcf->tenant_id);
+
+    if (!ngx_zertiban_value_literal(zlcf->tenant_id)) {
+        ngx_zertiban_conf_chosen(cf, zlcf->tenant_id);
+        return NGX_CONF_OK;
     }
 
     value = cf->args->elts;
@@ -318,6 +446,50 @@ ngx_zertiban_conf_tenant(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* a variable of the client's alone: what is made of one may be safe */
+
+static void
+ngx_zertiban_conf_chosen(ngx_conf_t *cf, ngx_zertiban_value_t *tenant)
+{
+    ngx_str_t                  *name;
+    ngx_uint_t                  i;
+    ngx_http_variable_t        *v;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    static ngx_str_t  prefix[] = {
+        ngx_string("arg_"),
+        ngx_string("http_"),
+        ngx_string("cookie_"),
+        ngx_null_string
+    };
+
+    if (tenant->index == NGX_ERROR) {
+        return;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    v = cmcf->variables.elts;
+    name = &v[tenant->index].name;
+
+    for (i = 0; prefix[i].len; i++) {
+
+        if (name->len < prefix[i].len
+            || ngx_strncmp(name->data, prefix[i].data, prefix[i].len) != 0)
+        {
+            continue;
+        }
+
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"%V\" is what the client says in \"$%V\", and it "
+                           "can act for any business of the credential: use "
+                           "\"map\" to find the business by what the client "
+                           "has proven", &tenant->directive, name);
+        return;
+    }
 }
 
 
@@ -412,6 +584,24 @@ ngx_zertiban_conf_timeout(ngx_conf_t *cf, void *post, void *data)
     if (*msec == 0) {
         return "must be more than 0";
     }
+
+    if (*msec < 1000) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"zertiban_timeout\" is %M ms: a token request "
+                           "over TLS may take longer, and would never bring a "
+                           "token then, write at least \"1s\"", *msec);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_zertiban_conf_text(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_zertiban_text_t *text = data;
+
+    ngx_zertiban_place_set(&text->place, cf);
 
     return NGX_CONF_OK;
 }

@@ -13,12 +13,7 @@
 #include "ngx_zertiban_value.h"
 
 
-/* where a directive stands, for what is found out when all are known */
-
-typedef struct {
-    ngx_str_t                      file;
-    ngx_uint_t                     line;
-} ngx_zertiban_place_t;
+typedef struct ngx_zertiban_loc_conf_s  ngx_zertiban_loc_conf_t;
 
 
 typedef struct {
@@ -34,13 +29,19 @@ typedef struct {
 
     ngx_int_t                      ctx_index;   /* of a slot for the passes */
 
+    ngx_zertiban_value_t          *values;      /* that may hold variables */
+    ngx_zertiban_loc_conf_t       *gates;       /* each "zertiban on" */
+
     unsigned                       gated:1;     /* some location is */
 } ngx_zertiban_main_conf_t;
 
 
-typedef struct {
+struct ngx_zertiban_loc_conf_s {
     ngx_flag_t                     enable;
     ngx_zertiban_place_t           place;       /* of "zertiban on" */
+
+    ngx_zertiban_loc_conf_t       *gate;        /* that has this place */
+    ngx_zertiban_loc_conf_t       *next;        /* in zmcf->gates */
 
     ngx_zertiban_value_t          *client_id;
     ngx_zertiban_value_t          *client_secret;
@@ -65,9 +66,13 @@ typedef struct {
     ngx_http_upstream_conf_t      *upstream;
 
     unsigned                       explicit:1;  /* "zertiban" is set here */
+    unsigned                       proxied:1;   /* it stands before a pass */
     unsigned                       secret_file:1;
     unsigned                       checked:1;   /* a request was looked at */
-} ngx_zertiban_loc_conf_t;
+};
+
+
+extern ngx_module_t  ngx_zertiban_module;
 
 
 char *ngx_zertiban_conf_enable(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -83,10 +88,14 @@ char *ngx_zertiban_conf_tenant(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_zertiban_conf_protocols(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* warns of "zertiban_ssl_verify off", refuses a timeout of nothing */
+/*
+ * warns of "zertiban_ssl_verify off", refuses a timeout of nothing, sets the
+ * place of a ngx_zertiban_text_t
+ */
 
 extern ngx_conf_post_t  ngx_zertiban_conf_verify_post;
 extern ngx_conf_post_t  ngx_zertiban_conf_timeout_post;
+extern ngx_conf_post_t  ngx_zertiban_conf_text_post;
 
 /*
  * RFC 9110, section 5.5, and what a tenant may be: 1 to 128 visible ASCII

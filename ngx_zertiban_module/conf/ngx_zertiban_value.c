@@ -13,6 +13,28 @@
 static ngx_int_t ngx_zertiban_value_index(ngx_zertiban_value_t *value);
 
 
+ngx_zertiban_value_t *
+ngx_zertiban_value_create(ngx_conf_t *cf)
+{
+    ngx_str_t             *args;
+    ngx_zertiban_value_t  *value;
+
+    value = ngx_pcalloc(cf->pool, sizeof(ngx_zertiban_value_t));
+    if (value == NULL) {
+        return NULL;
+    }
+
+    args = cf->args->elts;
+
+    value->index = NGX_ERROR;
+    value->directive = args[0];
+
+    ngx_zertiban_place_set(&value->place, cf);
+
+    return value;
+}
+
+
 char *
 ngx_zertiban_value_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -28,7 +50,7 @@ ngx_zertiban_value_slot(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
-    value = ngx_palloc(cf->pool, sizeof(ngx_zertiban_value_t));
+    value = ngx_zertiban_value_create(cf);
     if (value == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -59,7 +81,6 @@ static ngx_int_t
 ngx_zertiban_value_index(ngx_zertiban_value_t *value)
 {
     size_t       i;
-    u_char       ch;
     ngx_str_t    name;
     ngx_uint_t  *flushes;
 
@@ -88,18 +109,61 @@ ngx_zertiban_value_index(ngx_zertiban_value_t *value)
     }
 
     for (i = 0; i < name.len; i++) {
-        ch = name.data[i];
-
-        if ((ch < 'A' || ch > 'Z')
-            && (ch < 'a' || ch > 'z')
-            && (ch < '0' || ch > '9')
-            && ch != '_')
-        {
+        if (!ngx_zertiban_value_name_char(name.data[i])) {
             return NGX_ERROR;
         }
     }
 
     return (ngx_int_t) flushes[0];
+}
+
+
+ngx_int_t
+ngx_zertiban_value_syntax(ngx_str_t *value)
+{
+    u_char     *p, *end, *name;
+    ngx_int_t   rc;
+    ngx_uint_t  bracket;
+
+    rc = NGX_OK;
+    p = value->data;
+    end = value->data + value->len;
+
+    while (p < end) {
+
+        if (*p++ != '$') {
+            continue;
+        }
+
+        if (p < end && *p >= '1' && *p <= '9') {
+            rc = NGX_DECLINED;
+            p++;
+            continue;
+        }
+
+        bracket = (p < end && *p == '{');
+
+        if (bracket) {
+            p++;
+        }
+
+        for (name = p; p < end; p++) {
+
+            if (!ngx_zertiban_value_name_char(*p)) {
+                break;
+            }
+        }
+
+        if (p == name) {
+            return NGX_ERROR;
+        }
+
+        if (bracket && (p == end || *p++ != '}')) {
+            return NGX_ERROR;
+        }
+    }
+
+    return rc;
 }
 
 

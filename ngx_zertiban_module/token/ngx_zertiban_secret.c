@@ -56,7 +56,7 @@ ngx_zertiban_secret_read(ngx_conf_t *cf, ngx_str_t *directive,
 
     if (err) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" cannot use \"%V\": it %s",
+                           "\"%V\" names \"%V\", which %s",
                            directive, &file.name, err);
         return NGX_ERROR;
     }

@@ -28,11 +28,11 @@ typedef struct {
 } fuzz_file_t;
 
 
+static ngx_uint_t fuzz_mark(ngx_str_t *input);
 static void fuzz_read(ngx_str_t *input, fuzz_file_t *f);
 static ngx_uint_t fuzz_line_is_bad(ngx_str_t *words, ngx_uint_t n);
 static ngx_uint_t fuzz_text_is_bad(ngx_str_t *s, ngx_uint_t colon);
 static ngx_uint_t fuzz_date_is_bad(ngx_str_t *date);
-static ngx_uint_t fuzz_mark(ngx_str_t *input);
 static ngx_uint_t fuzz_number(ngx_str_t *s, size_t from, size_t n);
 
 
