@@ -14,6 +14,9 @@ use Test::More;
 use Lint::Calls qw(calls);
 use Lint::Source;
 
+binmode $_, ":encoding(UTF-8)"
+    for map { Test::More->builder->$_() } qw(output failure_output);
+
 my $root = "$FindBin::Bin/..";
 
 my @documents = ('README.md', map { s{^\Q$root\E/}{}r } glob "$root/docs/*.md");
