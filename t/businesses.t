@@ -80,7 +80,7 @@ my ($key_c, $key_d) = ('c' x 32, 'd' x 32);
 etc('zertiban.keys', slurp('examples/zertiban.keys') . "$key_c  $shop_b;\n"
                      . "$key_d  4e4b1a52-55c6-4f6f-8c7e-0f2f4a4b2c11;\n");
 etc('zertiban.secrets', slurp('examples/zertiban.secrets'));
-etc('zertiban.secret', "secret-of-all-shops\n");
+etc('zertiban.credentials', "3f0c9e0a secret-of-all-shops\n");
 etc("users/$shop_a", "anna:{PLAIN}password-of-anna\n");
 etc("users/$shop_b", "bert:{PLAIN}password-of-bert\n");
 
@@ -100,7 +100,10 @@ sub example {
     $text =~ s/listen +\K(?:127\.0\.0\.1:8080|443)\b/127.0.0.1:%%PORT%%/
         or die "$name does not listen";
 
-    return "$text\nupstream nc-api.zertiban.com { server %%API%%; }\n";
+    $text =~ s/server +\Knc-api\.zertiban\.com:443;/%%API%%;/
+        or die "$name has no API";
+
+    return $text;
 }
 
 
@@ -532,7 +535,7 @@ my $more = <<'EOF';
             zertiban_client_id client-of-all;
             zertiban_client_secret secret-of-all-shops;
             zertiban_tenant_id $arg_tenant;
-            proxy_pass https://nc-api.zertiban.com;
+            proxy_pass https://zertiban_api;
         }
     }
 EOF

@@ -1,30 +1,27 @@
 package Demo::Gateway;
 
-# nginx with ngx_zertiban_module in front of the embedded sandbox or, where
-# environment variables hold a credential, of the real service.
+# nginx with docs/examples/production.conf in front of the embedded sandbox or,
+# where environment variables hold a credential, of the real service.
 
 use strict;
 use warnings;
 
-use File::Path qw(remove_tree);
 use File::Temp;
 use IO::Socket::INET;
 use JSON::PP;
 
 use Demo::Processes;
+use Zertiban::CA;
 
-use constant CA_FILE => '/etc/ssl/certs/ca-certificates.crt';
-use constant VERIFY  => <<"END";
+use constant {
+    EXAMPLE => 'docs/examples/production.conf',
+    CA_FILE => '/etc/ssl/certs/ca-certificates.crt',
+    TENANT  => '7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11',
+    WORKERS => 2,
 
-    proxy_ssl_verify               on;
-    proxy_ssl_verify_depth         3;
-    proxy_ssl_trusted_certificate  @{[ CA_FILE ]};
-END
-
-my %embedded = (
-    client_id => '3f0c9e0a',
-    tenant_id => '7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11',
-);
+    # what production.conf has, where its certificates are
+    REAL    => 'nc-api.zertiban.com',
+};
 
 my @secret_chars = ('A' .. 'Z', 'a' .. 'z', 0 .. 9, '-', '_', '+', '/');
 
@@ -47,9 +44,11 @@ sub new {
 sub start {
     my ($self) = @_;
 
-    $self->start_sandbox if !$self->{real};
+    $self->{ca_file} = $self->{real} ? CA_FILE : $self->start_sandbox;
 
-    $self->write_file('zertiban.secret', delete $self->{client_secret});
+    -e $self->{ca_file} or die "no CA certificates in $self->{ca_file}\n";
+
+    $self->credentials([$self->{client_id}, delete $self->{client_secret}]);
     $self->start_nginx;
 }
 
@@ -72,7 +71,11 @@ sub settings {
     my @missing = grep { ($given{$_} // '') eq '' } sort keys %given;
 
     if (@missing == keys %given) {
-        return { %embedded, client_secret => random_secret() };
+        return {
+            client_id     => '3f0c9e0a',
+            client_secret => random_secret(),
+            tenant_id     => TENANT,
+        };
     }
 
     die "missing in the environment: @missing\n" if @missing;
@@ -102,35 +105,101 @@ sub random_secret {
     return join '', map { $secret_chars[$_ & 63] } unpack 'C*', $bytes;
 }
 
-# The embedded sandbox.
+# The embedded sandbox, with a certificate of a CA made for it; returns the path
+# of the CA's.
 
 sub start_sandbox {
     my ($self) = @_;
 
-    $self->write_file('sandbox.json', encode_json({
-        map { $_ => $self->{$_} } qw(client_id client_secret tenant_id)
-    }));
+    $self->{sandbox} = {
+        clients   => { $self->{client_id} => $self->{client_secret} },
+        tenant_id => $self->{tenant_id},
+        lifetime  => $self->{lifetime},
+    };
 
-    my $output = $self->path('sandbox.log');
+    my ($port, $ca) = $self->run_sandbox('sandbox');
 
-    my $pid = $self->{processes}->start($output,
-        $^X, "$self->{root}/t/sandbox/run",
-        $self->path('sandbox.json'), $self->path('journal'));
+    $self->{base} = "https://localhost:$port";
+    $self->{sandbox_address} = $self->{api} = "127.0.0.1:$port";
 
-    my $port = $self->{processes}->wait_for($pid, 'the sandbox',
-        sub { $self->read_file('sandbox.log') =~ /^(\d+)\n/ && $1 });
-
-    $self->{base} = "http://127.0.0.1:$port";
+    return $ca;
 }
 
-# What the sandbox has seen so far.
+# Calls by several at a time, until end_calls(), which returns the statuses of
+# all answers.
 
-sub journal {
+sub start_calls {
+    my ($self, $n, $path) = @_;
+
+    $self->{callers} = [map {
+        my $file = "calls.$_";
+
+        [$file, $self->{processes}->start($self->path($file), $^X,
+                                          "$self->{root}/t/demo/load",
+                                          $self->url . $path)];
+    } 1 .. $n];
+}
+
+sub end_calls {
     my ($self) = @_;
 
-    return map { decode_json($_) }
-           grep { /\}$/ }
-           split /\n/, $self->read_file('journal');
+    my $callers = delete $self->{callers};
+
+    $self->{processes}->end($_->[1]) for @$callers;
+
+    return map { split /\n/, $self->read_file($_->[0]) } @$callers;
+}
+
+# Starts one, returns its port and the path of its CA's certificate.
+
+sub run_sandbox {
+    my ($self, $name) = @_;
+
+    my $ca = Zertiban::CA->new("$self->{dir}", "$name-ca");
+
+    $ca->sign($name, san => 'DNS:localhost');
+
+    $self->write_json("$name.json", {
+        %{ $self->{sandbox} },
+        certificate => $ca->certificate($name),
+        key         => $ca->key($name),
+    });
+
+    my $pid = $self->{processes}->start($self->path("$name.log"),
+        $^X, "$self->{root}/t/sandbox/run",
+        $self->path("$name.json"), $self->path("$name.journal"));
+
+    my $port = $self->{processes}->wait_for($pid, $name,
+        sub { $self->read_file("$name.log") =~ /^(\d+)\n/ && $1 });
+
+    return ($port, $ca->certificate);
+}
+
+# Changes what the sandbox goes by, such as its clients.
+
+sub change_sandbox {
+    my ($self, %settings) = @_;
+
+    $self->write_json('sandbox.json', {
+        %{ decode_json($self->read_file('sandbox.json')) }, %settings
+    });
+}
+
+sub write_json {
+    my ($self, $name, $value) = @_;
+
+    $self->write_file($name, encode_json($value));
+}
+
+# What the sandbox has seen so far, all or of one kind.
+
+sub journal {
+    my ($self, $kind, $name) = @_;
+
+    my @lines = grep { /\}$/ && (!$kind || /"kind":"$kind"/) }
+                split /\n/, $self->read_file(($name // 'sandbox') . '.journal');
+
+    return map { decode_json($_) } @lines;
 }
 
 # nginx.
@@ -139,16 +208,47 @@ sub start_nginx {
     my ($self) = @_;
 
     $self->{port} = free_port();
-    $self->write_file('nginx.conf', $self->configuration);
+    $self->configure;
 
-    my $pid = $self->{processes}->start($self->path('nginx.log'),
+    # the module verifies the token endpoint by the system's CA certificates
+    local $ENV{SSL_CERT_FILE} = $self->{ca_file};
+
+    $self->{pid} = $self->{processes}->start($self->path('nginx.log'),
         $self->{nginx}, '-p', "$self->{dir}/", '-e', 'error.log',
         '-c', $self->path('nginx.conf'));
 
-    $self->{processes}->wait_for($pid, 'nginx', sub {
+    $self->{processes}->wait_for($self->{pid}, 'nginx', sub {
         IO::Socket::INET->new(PeerAddr => '127.0.0.1',
                               PeerPort => $self->{port});
     });
+}
+
+# With another address of the API, if api is given; returns when the old workers
+# have gone.
+
+sub reload {
+    my ($self, %args) = @_;
+
+    my $ended = $self->ended + WORKERS;
+
+    $self->{api} = $args{api} if $args{api};
+
+    $self->configure;
+    kill HUP => $self->{pid};
+
+    $self->{processes}->wait_for($self->{pid}, 'nginx with another'
+        . ' configuration', sub { $self->ended >= $ended });
+}
+
+# The workers that have ended so far.
+
+sub ended {
+    my ($self) = @_;
+
+    my $n = () = $self->read_file('error.log')
+                 =~ /worker process \d+ exited with code 0$/mg;
+
+    return $n;
 }
 
 sub url {
@@ -157,35 +257,57 @@ sub url {
     return "http://127.0.0.1:$self->{port}";
 }
 
-# The lines that a user writes.
+# What stands in production.conf, and what the demo has in its place.
 
-sub location {
+sub changes {
     my ($self) = @_;
 
-    my $secret = $self->path('zertiban.secret');
-    my $verify = $self->{base} =~ /^https/ && -e CA_FILE ? VERIFY : '';
+    my ($scheme, $host, $port)
+        = $self->{base} =~ m{^(https?)://(.*?)(?::(\d+))?$};
 
-    return <<"END";
-location / {
-    zertiban                     on;
-    zertiban_token_endpoint      $self->{base}/idp/oauth2/token;
-    zertiban_client_id           $self->{client_id};
-    zertiban_client_secret_file  $secret;
-    zertiban_tenant_id           $self->{tenant_id};
+    $port //= $scheme eq 'http' ? 80 : 443;
 
-    proxy_pass                   $self->{base};
-    proxy_ssl_server_name        on;
-    client_max_body_size         16m;
-$verify}
-END
+    my @changes = (
+        ['https://' . REAL,      $self->{base}],
+        [REAL . ':443',          $self->{api} // "$host:$port"],
+        [REAL,                   $host],
+        ['https://zertiban_api', "$scheme://zertiban_api"],
+        [TENANT,                 $self->{tenant_id}],
+        [CA_FILE,                $self->{ca_file}],
+        ['/etc/nginx/',          $self->path('')],
+        ['/var/log/nginx/',      $self->path('')],
+        ['127.0.0.1:8080',       "127.0.0.1:$self->{port}"],
+    );
+
+    return grep { $_->[0] ne $_->[1] } @changes;
 }
 
 # The rest is what lets nginx run in a directory of its own, as any user.
 
-sub configuration {
+sub configure {
     my ($self) = @_;
 
-    my $location = $self->location =~ s/^(?=.)/        /gmr;
+    my %to = map { @$_ } $self->changes;
+    my $from = join '|', map { quotemeta }
+               sort { length $b <=> length $a } keys %to;
+
+    $self->write_file('production.conf',
+        $self->example =~ s/(?<![\w.-])($from)/$to{$1}/gr);
+    $self->write_file('nginx.conf', $self->surroundings);
+}
+
+sub example {
+    my ($self) = @_;
+
+    open my $file, '<', "$self->{root}/@{[ EXAMPLE ]}"
+        or die "could not read @{[ EXAMPLE ]}: $!\n";
+
+    return do { local $/; <$file> };
+}
+
+sub surroundings {
+    my ($self) = @_;
+
     my $user = $> == 0 ? 'user root;' : '';
 
     return <<"END";
@@ -193,7 +315,7 @@ load_module $self->{module};
 
 $user
 daemon off;
-worker_processes 2;
+worker_processes @{[ WORKERS ]};
 pid nginx.pid;
 error_log error.log notice;
 
@@ -207,14 +329,7 @@ http {
     uwsgi_temp_path       uwsgi_temp;
     scgi_temp_path        scgi_temp;
 
-    log_format zertiban 'cache=\$zertiban_cache wait=\$zertiban_wait_time '
-                        'error=\$zertiban_error';
-    access_log access.log zertiban;
-
-    server {
-        listen 127.0.0.1:$self->{port};
-
-$location    }
+    include production.conf;
 }
 END
 }
@@ -242,6 +357,28 @@ sub error_log {
     return;
 }
 
+# The client that nginx is, as [id, secret], and one that the sandbox does not
+# know yet.
+
+sub client {
+    my ($self) = @_;
+
+    return [%{ $self->{sandbox}{clients} }];
+}
+
+sub another_client {
+    return ['91b2d4e7', random_secret()];
+}
+
+# Puts a file with these pairs in the place of the old one, the newest first.
+
+sub credentials {
+    my ($self, @pairs) = @_;
+
+    $self->write_file('zertiban.credentials',
+                      join '', map { "$_->[0] $_->[1]\n" } @pairs);
+}
+
 # Files in the gateway's directory.
 
 sub path {
@@ -255,10 +392,13 @@ sub write_file {
 
     my $umask = umask 0077;
 
-    open my $file, '>:raw', $self->path($name)
-        or die "could not write $name: $!\n";
+    my $path = $self->path($name);
+
+    # who reads it meanwhile sees the old file or the new one
+    open my $file, '>:raw', "$path.new" or die "could not write $name: $!\n";
     print $file $content;
     close $file or die "could not write $name: $!\n";
+    rename "$path.new", $path or die "could not write $name: $!\n";
 
     umask $umask;
 }

@@ -82,24 +82,32 @@ sub stop {
     local $SIG{TERM} = 'IGNORE';
     local $SIG{HUP}  = 'IGNORE';
 
-    for my $pid (reverse @{ $self->{pids} }) {
-        kill TERM => $pid;
-
-        my $end = time + 5;
-        my $gone;
-
-        until ($gone = waitpid($pid, WNOHANG)) {
-            last if time > $end;
-            sleep 0.02;
-        }
-
-        if (!$gone) {
-            kill KILL => $pid;
-            waitpid $pid, 0;
-        }
-    }
+    $self->end($_) for reverse @{ $self->{pids} };
 
     $self->{pids} = [];
+}
+
+# Terminates one of them, and kills it if it does not end.
+
+sub end {
+    my ($self, $pid) = @_;
+
+    kill TERM => $pid;
+
+    my $end = time + 5;
+    my $gone;
+
+    until ($gone = waitpid($pid, WNOHANG)) {
+        last if time > $end;
+        sleep 0.02;
+    }
+
+    if (!$gone) {
+        kill KILL => $pid;
+        waitpid $pid, 0;
+    }
+
+    @{ $self->{pids} } = grep { $_ != $pid } @{ $self->{pids} };
 }
 
 sub DESTROY {

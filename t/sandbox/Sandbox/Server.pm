@@ -1,14 +1,16 @@
 package Sandbox::Server;
 
-# A small HTTP/1.1 server: one process, many connections, keep-alive, bodies
-# with a length or in chunks.  A request is handed to the handler when it is
-# complete; the handler returns (status, { header => value }, content).
+# A small HTTP/1.1 server over TLS: one process, many connections, keep-alive,
+# bodies with a length or in chunks.  A request is handed to the handler when it
+# is complete, with the number of its connection; the handler returns (status,
+# { header => value }, content).
 
 use strict;
 use warnings;
 
 use IO::Select;
 use IO::Socket::INET;
+use IO::Socket::SSL;
 
 my %reason = (
     200 => 'OK',
@@ -23,9 +25,12 @@ my %reason = (
 );
 
 use constant {
-    MAX_HEAD => 64 * 1024,
-    MAX_BODY => 9 * 1024 * 1024,
+    MAX_HEAD  => 64 * 1024,
+    MAX_BODY  => 9 * 1024 * 1024,
+    HANDSHAKE => 5,
 };
+
+# certificate and key are files
 
 sub new {
     my ($class, %args) = @_;
@@ -37,10 +42,18 @@ sub new {
         ReuseAddr => 1,
     ) or die "could not listen on 127.0.0.1: $!\n";
 
+    my $tls = IO::Socket::SSL::SSL_Context->new(
+        SSL_server    => 1,
+        SSL_cert_file => $args{certificate},
+        SSL_key_file  => $args{key},
+    ) or die "could not use the certificate: $SSL_ERROR\n";
+
     return bless {
         listen      => $listen,
+        tls         => $tls,
         select      => IO::Select->new($listen),
         handler     => $args{handler},
+        accepted    => 0,
         connections => {},
     }, $class;
 }
@@ -73,8 +86,17 @@ sub accept_connection {
 
     my $socket = $self->{listen}->accept or return;
 
+    # who does not accept the certificate ends the connection here
+    IO::Socket::SSL->start_SSL($socket, SSL_server => 1,
+                               SSL_reuse_ctx => $self->{tls},
+                               Timeout => HANDSHAKE) or return;
+
     $self->{select}->add($socket);
-    $self->{connections}{$socket} = { socket => $socket, buffer => '' };
+    $self->{connections}{$socket} = {
+        socket => $socket,
+        number => ++$self->{accepted},
+        buffer => '',
+    };
 }
 
 sub close_connection {
@@ -89,15 +111,21 @@ sub read_connection {
     my ($self, $socket) = @_;
 
     my $connection = $self->{connections}{$socket};
-    my $got = sysread $socket, $connection->{buffer}, 256 * 1024,
-                      length $connection->{buffer};
 
-    if (!$got) {
-        $self->close_connection($socket);
-        return;
-    }
+    # what TLS has taken from the socket already, select does not know of
+    do {
+        my $got = sysread $socket, $connection->{buffer}, 256 * 1024,
+                          length $connection->{buffer};
+
+        if (!$got) {
+            $self->close_connection($socket);
+            return;
+        }
+    } while ($socket->pending);
 
     while (my $request = next_request($connection)) {
+        $request->{connection} = $connection->{number};
+
         if (!$self->answer($socket, $request)) {
             $self->close_connection($socket);
             return;

@@ -15,14 +15,13 @@ use constant {
     TOKEN_PATH  => '/idp/oauth2/token',
     FLOWS_PATH  => '/pagafactu/v1/flows',
     CREATE_PATH => '/pagafactu/v1/flows/pagafactu',
-    LIFETIME    => 300,
     MAX_PDF     => 8 * 1024 * 1024,
 };
 
 my $json = JSON::PP->new->canonical->ascii;
 
-# client_id, client_secret, tenant_id; journal is called with what each request
-# was and how it went, without anything secret
+# journal is called with what each request was and how it went, without anything
+# secret
 
 sub new {
     my ($class, %args) = @_;
@@ -30,8 +29,12 @@ sub new {
     return bless { %args, tokens => {}, flows => {} }, $class;
 }
 
+# The settings are those of t/sandbox/run.
+
 sub handle {
-    my ($self, $request) = @_;
+    my ($self, $settings, $request) = @_;
+
+    $self->{settings} = $settings;
 
     my $path  = $request->{path} =~ s/\?.*//sr;
     my $token = $path eq TOKEN_PATH;
@@ -42,6 +45,8 @@ sub handle {
 
     $self->{journal}->({
         kind          => $token ? 'token' : 'api',
+        connection    => $request->{connection},
+        client        => $request->{client} // '',
         method        => $request->{method},
         path          => $path,
         status        => $status,
@@ -74,14 +79,18 @@ sub token {
         return refuse(400, @wrong);
     }
 
-    my $token = random_token();
+    my $lifetime = $self->{settings}{lifetime};
+    my $token = random_token($lifetime);
 
-    $self->{tokens}{$token} = time + LIFETIME;
+    $self->{tokens}{$token} = {
+        client  => $request->{client},
+        expires => time + $lifetime,
+    };
 
     return (200, {
         access_token => $token,
         token_type   => 'Bearer',
-        expires_in   => LIFETIME,
+        expires_in   => $lifetime,
     }, 'Cache-Control' => 'no-store');
 }
 
@@ -96,8 +105,13 @@ sub wrong_basic {
     my ($encoded) = $values[0] =~ m{^Basic ([A-Za-z0-9+/]+=*)$}
         or return ('Authorization', 'is not Basic');
 
-    if (decode_base64($encoded) ne "$self->{client_id}:$self->{client_secret}")
-    {
+    my ($client, $secret) = split /:/, decode_base64($encoded), 2;
+
+    $request->{client} = $client;
+
+    my $known = $self->{settings}{clients}{$client};
+
+    if (!defined $known || $known ne ($secret // '')) {
         return ('Authorization', 'holds a wrong client id or secret');
     }
 
@@ -186,10 +200,18 @@ sub wrong_bearer {
     my ($token) = $values[0] =~ m{^Bearer ([A-Za-z0-9._~+/-]+=*)$}
         or return ('Authorization', 'is not a Bearer token');
 
-    my $expires = $self->{tokens}{$token}
+    my $issued = $self->{tokens}{$token}
         or return ('Authorization', 'holds a token that was never issued');
 
-    return ('Authorization', 'holds an expired token') if time >= $expires;
+    $request->{client} = $issued->{client};
+
+    if (!exists $self->{settings}{clients}{ $issued->{client} }) {
+        return ('Authorization', 'holds a token of a revoked client');
+    }
+
+    if (time >= $issued->{expires}) {
+        return ('Authorization', 'holds an expired token');
+    }
 
     return;
 }
@@ -206,7 +228,7 @@ sub wrong_tenant {
     return ('x-tenant-id', 'is missing') if @values == 0;
     return ('x-tenant-id', 'came more than once') if @values > 1;
 
-    if ($values[0] ne $self->{tenant_id}) {
+    if ($values[0] ne $self->{settings}{tenant_id}) {
         return ('x-tenant-id', 'is not the business of this client');
     }
 
@@ -307,10 +329,12 @@ sub random_uuid {
 # Looks like a signed JWT of the usual size, and is unique.
 
 sub random_token {
+    my ($lifetime) = @_;
+
     my $claims = {
         iss   => 'sandbox',
         iat   => time,
-        exp   => time + LIFETIME,
+        exp   => time + $lifetime,
         jti   => random_uuid(),
         roles => [map { random_uuid() } 1 .. 12],
     };
