@@ -27,7 +27,8 @@ sub pairs {
 sub gated {
     my ($path, %more) = @_;
 
-    return location(zertiban_client_id => undef, zertiban_client_secret => undef,
+    return location(zertiban_client_id => undef,
+                    zertiban_client_secret => undef,
                     $directive => $path, %more);
 }
 
@@ -64,7 +65,8 @@ my %refused = (
     'a word for a date'    => ["$pair soon\n", qr/no date YYYY-MM-DD.* line 1/],
     'a day that is none'   => ["$pair 2027-02-29\n", qr/no date/],
     'a month that is none' => ["$pair 2027-13-01\n", qr/no date/],
-    'words behind a date'  => ["$pair 2099-01-01 # $core\n", qr/behind the date/],
+    'words behind a date'  => ["$pair 2099-01-01 # $core\n",
+                               qr/behind the date/],
     'nine pairs'           => [join('', map { "c$_ $core\n" } 1 .. 9),
                                qr/more than 8 pairs.* line 9/],
     'a long secret'        => ["client " . 'x' x 4097 . "\n",

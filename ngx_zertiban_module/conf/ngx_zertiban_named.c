@@ -153,7 +153,7 @@ ngx_zertiban_named_credential(ngx_conf_t *cf,
 }
 
 
-/* locations that ask for another scope, or elsewhere, have pairs of their own */
+/* those that ask for another scope, or elsewhere, have pairs of their own */
 
 static ngx_zertiban_credential_t *
 ngx_zertiban_named_create(ngx_conf_t *cf,
