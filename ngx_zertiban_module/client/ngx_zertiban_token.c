@@ -11,7 +11,8 @@
 #include <cjson/cJSON.h>
 
 
-static ngx_uint_t ngx_zertiban_token_refused(ngx_zertiban_verdict_t *verdict);
+static ngx_uint_t ngx_zertiban_token_refused(ngx_zertiban_verdict_t *verdict,
+    cJSON *json);
 static cJSON *ngx_zertiban_token_member(cJSON *json, const char *name);
 static ngx_uint_t ngx_zertiban_token_error(cJSON *json);
 static void ngx_zertiban_token_success(cJSON *json, u_char *body,
@@ -84,7 +85,7 @@ ngx_zertiban_token_parse(ngx_uint_t status, u_char *body, size_t len,
         ngx_zertiban_token_success(json, body, verdict);
     }
 
-    verdict->refused = ngx_zertiban_token_refused(verdict);
+    verdict->refused = ngx_zertiban_token_refused(verdict, json);
 
     token = cJSON_GetObjectItemCaseSensitive(json, "access_token");
 
@@ -97,22 +98,24 @@ ngx_zertiban_token_parse(ngx_uint_t status, u_char *body, size_t len,
 }
 
 
-/* RFC 6749, section 5.2: not all that is refused is for whom it is sent by */
+/* RFC 6749, section 5.2: a request may be refused for another reason */
 
 static ngx_uint_t
-ngx_zertiban_token_refused(ngx_zertiban_verdict_t *verdict)
+ngx_zertiban_token_refused(ngx_zertiban_verdict_t *verdict, cJSON *json)
 {
-    static ngx_str_t  invalid = ngx_string("invalid_client");
+    char  *error;
 
     if (verdict->error != NGX_ZERTIBAN_IDP_REJECTED_CLIENT) {
         return 0;
     }
 
-    return verdict->status == 401
-           || verdict->status == 403
-           || (verdict->code.len == invalid.len
-               && ngx_memcmp(verdict->code.data, invalid.data, invalid.len)
-                  == 0);
+    if (verdict->status == 401 || verdict->status == 403) {
+        return 1;
+    }
+
+    error = cJSON_GetStringValue(ngx_zertiban_token_member(json, "error"));
+
+    return error && ngx_strcmp(error, "invalid_client") == 0;
 }
 
 

@@ -38,6 +38,7 @@ static void fuzz_bounds(fuzz_answer_t *answer);
 static void fuzz_bounds_text(fuzz_answer_t *answer, ngx_str_t *text,
     u_char *data);
 static void fuzz_verdict(fuzz_answer_t *answer);
+static ngx_uint_t fuzz_refused(fuzz_answer_t *answer);
 static ngx_zertiban_error_e fuzz_error(fuzz_answer_t *answer);
 static ngx_uint_t fuzz_is_error(fuzz_json_value_t *value);
 static ngx_uint_t fuzz_token(ngx_str_t *token);
@@ -277,6 +278,7 @@ fuzz_verdict(fuzz_answer_t *answer)
     verdict = &answer->verdict;
 
     fuzz_check(verdict->error == fuzz_error(answer));
+    fuzz_check(!verdict->refused == !fuzz_refused(answer));
 
     if (verdict->error == NGX_ZERTIBAN_OK) {
         fuzz_check(fuzz_str_eq(&verdict->token,
@@ -289,6 +291,25 @@ fuzz_verdict(fuzz_answer_t *answer)
               verdict->code_data);
     fuzz_text(answer, &answer->json.error_description, &verdict->description,
               verdict->description_data);
+}
+
+
+static ngx_uint_t
+fuzz_refused(fuzz_answer_t *answer)
+{
+    fuzz_json_value_t  *error;
+
+    static ngx_str_t  invalid = ngx_string("invalid_client");
+
+    if (answer->verdict.error != NGX_ZERTIBAN_IDP_REJECTED_CLIENT) {
+        return 0;
+    }
+
+    error = &answer->json.error;
+
+    return answer->status == 401 || answer->status == 403
+           || (error->type == FUZZ_JSON_STRING
+               && fuzz_str_eq(&error->string, &invalid));
 }
 
 
