@@ -7,6 +7,7 @@
 
 
 #include "ngx_zertiban.h"
+#include "ngx_zertiban_destination.h"
 #include "ngx_zertiban_handlers.h"
 #include "ngx_zertiban_headers.h"
 #include "ngx_zertiban_keeper.h"
@@ -87,6 +88,13 @@ static ngx_command_t  ngx_zertiban_commands[] = {
     { ngx_string("zertiban_client_secret_file"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_zertiban_conf_secret_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("zertiban_upstream_host"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_zertiban_conf_hosts,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -196,21 +204,21 @@ static ngx_command_t  ngx_zertiban_commands[] = {
       offsetof(ngx_zertiban_loc_conf_t, client.ssl.certificate_key),
       NULL },
 
-    /* of nginx, see ngx_zertiban_handlers.c */
+    /* of nginx, see ngx_zertiban_handlers.c; with the schemes of TLS */
 
     { ngx_string("proxy_pass"),
       NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF|NGX_CONF_TAKE1,
       ngx_zertiban_handlers_pass,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      NULL },
+      "https://" },
 
     { ngx_string("grpc_pass"),
       NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_CONF_TAKE1,
       ngx_zertiban_handlers_pass,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      NULL },
+      "grpcs://" },
 
     { ngx_string("fastcgi_pass"),
       NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_CONF_TAKE1,
@@ -224,7 +232,7 @@ static ngx_command_t  ngx_zertiban_commands[] = {
       ngx_zertiban_handlers_pass,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      NULL },
+      "suwsgi://" },
 
     { ngx_string("scgi_pass"),
       NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_CONF_TAKE1,
@@ -297,6 +305,10 @@ ngx_zertiban_create_main_conf(ngx_conf_t *cf)
      *     zmcf->gated = 0;
      */
 
+    if (ngx_zertiban_destination_create(cf, zmcf) != NGX_OK) {
+        return NULL;
+    }
+
     zmcf->credentials = ngx_zertiban_credentials_create(cf);
     if (zmcf->credentials == NULL) {
         return NULL;
@@ -331,9 +343,14 @@ ngx_zertiban_create_loc_conf(ngx_conf_t *cf)
      *     conf->handler = NULL;
      *     conf->wrapper = NULL;
      *     conf->upstream = NULL;
+     *     conf->route = NULL;
+     *     conf->hosts = NULL;
+     *     conf->trust = NGX_ZERTIBAN_TRUST_UNKNOWN;
+     *     conf->refused = NGX_ZERTIBAN_REFUSED_NOT;
      *     conf->explicit = 0;
      *     conf->secret_file = 0;
      *     conf->checked = 0;
+     *     conf->told = 0;
      */
 
     conf->enable = NGX_CONF_UNSET;
@@ -356,6 +373,7 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_zertiban_loc_conf_t *prev = parent;
     ngx_zertiban_loc_conf_t *conf = child;
 
+    ngx_uint_t                 gated;
     ngx_http_core_loc_conf_t  *clcf;
 
     if (!conf->explicit) {
@@ -377,13 +395,23 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->client.endpoint = prev->client.endpoint;
     }
 
+    if (conf->hosts == NULL) {
+        conf->hosts = prev->hosts;
+    }
+
     if (ngx_zertiban_ssl_merge_conf(cf, &conf->client.ssl, &prev->client.ssl)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_zertiban_handlers_merge(cf, prev, conf)) {
+    gated = ngx_zertiban_handlers_merge(cf, prev, conf);
+
+    if (ngx_zertiban_destination_add(cf, conf, gated) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (gated) {
         return ngx_zertiban_merge_gate(cf, conf);
     }
 
@@ -588,6 +616,8 @@ ngx_zertiban_postconfiguration(ngx_conf_t *cf)
     }
 
     zmcf->credentials->shm_zone = shm_zone;
+
+    ngx_zertiban_destination_init(cf, zmcf);
 
     ngx_zertiban_headers_init();
 
