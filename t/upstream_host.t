@@ -119,8 +119,8 @@ my %sent = (
 # what is not: the directives, whether that is known before any request, what
 # the log advises, and the name in a variable
 
-my $plain = qr/no TLS, write "proxy_pass https:\/\/\.\.\.", "proxy_ssl_verify on"/;
-my $unverified = qr/not verified, add "proxy_ssl_verify on" and "proxy_ssl_trus/;
+my $plain = qr{no TLS, write "proxy_pass https://\.\.\.", "proxy_ssl_ver};
+my $unverified = qr/not verified, add "proxy_ssl_verify on" and "proxy_ssl_t/;
 
 my %refused = (
     plain => ['proxy_pass http://192.0.2.1:%%ELSEWHERE_PORT%%;', 1, $plain],
@@ -161,7 +161,7 @@ my %refused = (
                    . 'proxy_pass https://192.0.2.1:%%ELSEWHERE_WILD_PORT%%;',
                    1, qr/is for "b\.wild\.example", add this to/],
     address => ["$verify proxy_pass https://192.0.2.1:443;", 1,
-                qr/for a name of "zertiban_upstream_host", set "proxy_ssl_name"/],
+                qr/name of "zertiban_upstream_host", set "proxy_ssl_name"/],
 );
 
 # nginx itself refuses the certificate
@@ -222,7 +222,7 @@ $t->run(<<'EOF' =~ s/%%LOCATIONS%%/$locations/r,
         listen 127.0.0.1:%%PORT%%;
 
         zertiban on;
-        zertiban_token_endpoint http://Api.Example.:%%IDP_PORT%%/idp/oauth2/token;
+        zertiban_token_endpoint http://%%ENDPOINT%%/idp/oauth2/token;
         zertiban_client_id $arg_client;
         zertiban_client_secret secret-of-$arg_client;
         zertiban_tenant_id tenant;
@@ -232,7 +232,7 @@ $t->run(<<'EOF' =~ s/%%LOCATIONS%%/$locations/r,
         %%LOCATIONS%%
     }
 EOF
-    DNS => $dns->address(), IDP_PORT => $idp->{port},
+    DNS => $dns->address(), ENDPOINT => "Api.Example.:$idp->{port}",
     map {
         my $server = $api{$_} // $elsewhere{$_};
         ($_ => $server->address(), "${_}_PORT" => $server->{port})

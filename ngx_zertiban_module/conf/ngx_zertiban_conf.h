@@ -54,6 +54,7 @@ typedef struct {
     char                          *scheme;      /* of TLS, NULL if it has none */
     unsigned                       ssl:1;       /* that is its scheme, or may
                                                    be: by variables */
+    unsigned                       warned:1;    /* that it leads nowhere */
 } ngx_zertiban_route_t;
 
 

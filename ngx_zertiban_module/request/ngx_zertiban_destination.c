@@ -191,6 +191,14 @@ ngx_zertiban_destination_set(ngx_conf_t *cf, ngx_zertiban_lead_t *lead,
     if (zlcf->refused) {
         zlcf->trust = NGX_ZERTIBAN_TRUST_NONE;
 
+        /* blocks inside of the location have the same one */
+
+        if (zlcf->route->warned) {
+            return;
+        }
+
+        zlcf->route->warned = 1;
+
         refusal.why = zlcf->refused;
         refusal.zlcf = zlcf;
         refusal.location = lead->location;

@@ -154,7 +154,7 @@ ngx_zertiban_handlers_route(ngx_conf_t *cf, ngx_module_t *module,
     ngx_zertiban_route_t  *route;
     u_char                 buf[32];
 
-    route = ngx_palloc(cf->pool, sizeof(ngx_zertiban_route_t));
+    route = ngx_pcalloc(cf->pool, sizeof(ngx_zertiban_route_t));
     if (route == NULL) {
         return NULL;
     }
