@@ -30,7 +30,6 @@ static char *ngx_zertiban_merge_credential(ngx_conf_t *cf,
     ngx_zertiban_loc_conf_t *conf);
 static ngx_int_t ngx_zertiban_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_zertiban_init_module(ngx_cycle_t *cycle);
-static ngx_int_t ngx_zertiban_variable_index(ngx_cycle_t *cycle, char *name);
 static ngx_int_t ngx_zertiban_init_process(ngx_cycle_t *cycle);
 static void ngx_zertiban_exit_process(ngx_cycle_t *cycle);
 static ngx_zertiban_main_conf_t *ngx_zertiban_worker_conf(ngx_cycle_t *cycle);
@@ -646,33 +645,6 @@ ngx_zertiban_init_module(ngx_cycle_t *cycle)
     ngx_zertiban_notify_init(cycle);
 
     return NGX_OK;
-}
-
-
-/* ngx_http_get_variable_index() would make the variable */
-
-static ngx_int_t
-ngx_zertiban_variable_index(ngx_cycle_t *cycle, char *name)
-{
-    size_t                      len;
-    ngx_uint_t                  i;
-    ngx_http_variable_t        *v;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_core_module);
-
-    len = ngx_strlen(name);
-    v = cmcf->variables.elts;
-
-    for (i = 0; i < cmcf->variables.nelts; i++) {
-        if (v[i].name.len == len
-            && ngx_strncmp(v[i].name.data, name, len) == 0)
-        {
-            return (ngx_int_t) i;
-        }
-    }
-
-    return NGX_ERROR;
 }
 
 

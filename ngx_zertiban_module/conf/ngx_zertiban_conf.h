@@ -51,7 +51,7 @@ typedef struct {
     size_t                         offset;      /* of the upstream in the
                                                    module's configuration */
 
-    char                          *scheme;      /* of TLS, NULL if it has none */
+    char                          *scheme;      /* of TLS, NULL: none */
     unsigned                       ssl:1;       /* that is its scheme, or may
                                                    be: by variables */
     unsigned                       warned:1;    /* that it leads nowhere */
@@ -62,9 +62,9 @@ typedef struct {
 
 typedef enum {
     NGX_ZERTIBAN_TRUST_UNKNOWN = 0, /* each connection is looked at */
-    NGX_ZERTIBAN_TRUST_TLS,         /* all connections with TLS are to hosts
-                                       that are named */
-    NGX_ZERTIBAN_TRUST_ANY,
+    NGX_ZERTIBAN_TRUST_TLS,         /* all with TLS are to hosts that are
+                                       named */
+    NGX_ZERTIBAN_TRUST_ALL,
     NGX_ZERTIBAN_TRUST_NONE
 } ngx_zertiban_trust_e;
 

@@ -39,7 +39,7 @@ static ngx_uint_t ngx_zertiban_destination_proven(ngx_zertiban_lead_t *lead,
     ngx_uint_t n, ngx_http_upstream_srv_conf_t *uscf, ngx_str_t *proven);
 static ngx_zertiban_refused_e ngx_zertiban_destination_certain(
     ngx_zertiban_lead_t *lead, ngx_str_t *name);
-static ngx_uint_t ngx_zertiban_destination_elsewhere(
+static ngx_int_t ngx_zertiban_destination_local(
     ngx_http_upstream_srv_conf_t *uscf);
 static ngx_uint_t ngx_zertiban_destination_name(ngx_zertiban_loc_conf_t *zlcf,
     ngx_http_upstream_srv_conf_t *uscf, ngx_str_t *name);
@@ -176,11 +176,16 @@ ngx_zertiban_destination_set(ngx_conf_t *cf, ngx_zertiban_lead_t *lead,
     }
 
     if (zlcf->hosts && zlcf->hosts->any) {
-        zlcf->trust = NGX_ZERTIBAN_TRUST_ANY;
+        zlcf->trust = NGX_ZERTIBAN_TRUST_ALL;
         return;
     }
 
     if (lead->uscf == NULL) {
+        return;
+    }
+
+    if (ngx_zertiban_destination_local(lead->uscf) == NGX_OK) {
+        zlcf->trust = NGX_ZERTIBAN_TRUST_ALL;
         return;
     }
 
@@ -262,7 +267,7 @@ ngx_zertiban_destination_certain(ngx_zertiban_lead_t *lead, ngx_str_t *name)
 
     zlcf = lead->zlcf;
 
-    if (!ngx_zertiban_destination_elsewhere(lead->uscf)) {
+    if (ngx_zertiban_destination_local(lead->uscf) != NGX_DECLINED) {
         return NGX_ZERTIBAN_REFUSED_NOT;
     }
 
@@ -285,13 +290,14 @@ ngx_zertiban_destination_certain(ngx_zertiban_lead_t *lead, ngx_str_t *name)
 
 
 /*
- * Whether no server is of this machine; not for certain if there is an
- * "upstream" block, where balancers may choose others
+ * NGX_OK if all servers are of this machine, NGX_DECLINED if none is, NGX_AGAIN
+ * if that is not certain: in an "upstream" block balancers may choose others
  */
 
-static ngx_uint_t
-ngx_zertiban_destination_elsewhere(ngx_http_upstream_srv_conf_t *uscf)
+static ngx_int_t
+ngx_zertiban_destination_local(ngx_http_upstream_srv_conf_t *uscf)
 {
+    ngx_uint_t                     local;
     ngx_http_upstream_rr_peer_t   *peer;
     ngx_http_upstream_rr_peers_t  *peers;
 
@@ -299,18 +305,22 @@ ngx_zertiban_destination_elsewhere(ngx_http_upstream_srv_conf_t *uscf)
         || (uscf->peer.init_upstream
             && uscf->peer.init_upstream != ngx_http_upstream_init_round_robin))
     {
-        return 0;
+        return NGX_AGAIN;
     }
 
     peers = uscf->peer.data;
 
+    local = 0;
+
     for (peer = peers->peer; peer; peer = peer->next) {
-        if (ngx_zertiban_endpoint_local(peer->sockaddr)) {
-            return 0;
-        }
+        local += ngx_zertiban_endpoint_local(peer->sockaddr);
     }
 
-    return 1;
+    if (local == 0) {
+        return NGX_DECLINED;
+    }
+
+    return local == peers->number ? NGX_OK : NGX_AGAIN;
 }
 
 
@@ -564,7 +574,8 @@ ngx_zertiban_destination_advice(u_char *buf, u_char *last,
                             "locations of this upstream",
                             prefix);
 
-    default: /* NGX_ZERTIBAN_REFUSED_UNNAMED */
+    case NGX_ZERTIBAN_REFUSED_NOT:
+    case NGX_ZERTIBAN_REFUSED_UNNAMED:
         break;
     }
 

@@ -49,7 +49,7 @@ ngx_zertiban_destination_check(ngx_zertiban_ctx_t *ctx)
     pc = &ctx->upstream->peer;
 
     if (ctx->trust
-        && (ctx->trust == NGX_ZERTIBAN_TRUST_ANY || pc->connection->ssl))
+        && (ctx->trust == NGX_ZERTIBAN_TRUST_ALL || pc->connection->ssl))
     {
         return NGX_OK;
     }
