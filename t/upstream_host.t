@@ -160,6 +160,9 @@ my %refused = (
                    . 'proxy_ssl_name b.wild.example;'
                    . 'proxy_pass https://192.0.2.1:%%ELSEWHERE_WILD_PORT%%;',
                    1, qr/is for "b\.wild\.example", add this to/],
+    host => ["$verify"
+             . 'proxy_pass https://elsewhere.example:%%ELSEWHERE_TLS_PORT%%;',
+             1, qr/is for "elsewhere\.example", add "zertiban_upstream_host e/],
     address => ["$verify proxy_pass https://192.0.2.1:443;", 1,
                 qr/name of "zertiban_upstream_host", set "proxy_ssl_name"/],
 );

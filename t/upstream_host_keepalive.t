@@ -8,13 +8,25 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Zertiban::CA;
+use Zertiban::DNS;
 use Zertiban::Shim;
 use Zertiban::Test;
 
 my $shim = Zertiban::Shim->new();
-my $t = Zertiban::Nginx->new(env => $shim->env());
-my $ca = Zertiban::CA->new($t->dir(), 'ca');
-my $stranger = Zertiban::CA->new($t->dir(), 'stranger');
+my $idp = Zertiban::IdP->new();
+my $dns = Zertiban::DNS->new(zone => {
+    'api.example' => { A => ['127.0.0.1'] },
+});
+
+# variables may lead any location to any group; without them some connections
+# are known to be good before they are there
+
+my %nginx = map { $_ => Zertiban::Nginx->new(env => $shim->env()) }
+            qw(literal variable scheme);
+
+my $dir = $nginx{literal}->dir();
+my $ca = Zertiban::CA->new($dir, 'ca');
+my $stranger = Zertiban::CA->new($dir, 'stranger');
 my $anonymous = 'aNULL:@SECLEVEL=0';
 
 $ca->sign('good', san => 'DNS:api.example, DNS:other.example');
@@ -26,22 +38,19 @@ sub api {
     my ($name, %tls) = @_;
 
     return Zertiban::API->new(tls => {
-        SSL_cert_file => $t->dir() . "/$name.crt",
-        SSL_key_file => $t->dir() . "/$name.key", %tls,
+        SSL_cert_file => "$dir/$name.crt", SSL_key_file => "$dir/$name.key",
+        %tls,
     });
 }
 
-
-my $idp = Zertiban::IdP->new();
 
 # each case has a group of its own: what its server can prove, the TLS of a
 # location without a gate, and what the gated location gets on a connection
 # that this one has made
 
-my $verified = 'proxy_ssl_verify on;'
-               . 'proxy_ssl_trusted_certificate %%DIR%%/ca.crt;';
-my $same = "$verified proxy_ssl_name api.example;";
-my $other = "$verified proxy_ssl_name other.example;";
+my $verify = "proxy_ssl_verify on; proxy_ssl_trusted_certificate $dir";
+my $same = "$verify/ca.crt; proxy_ssl_name api.example;";
+my $other = "$verify/ca.crt; proxy_ssl_name other.example;";
 my $no = '500 error upstream_refused';
 my $yes = '200 hit ';
 
@@ -51,10 +60,10 @@ my %cases = (
     unverified => [api('good'), 'proxy_ssl_verify off;', $no],
     unverified_sni => [api('good'), 'proxy_ssl_verify off;'
                                     . 'proxy_ssl_server_name on;', $no],
+    unverified_other => [api('bad'), 'proxy_ssl_verify off;', $no],
     strange => [api('strange'), 'proxy_ssl_verify off;', $no],
-    strangers => [api('strange'), 'proxy_ssl_verify on; proxy_ssl_name'
-                  . ' api.example; proxy_ssl_trusted_certificate'
-                  . ' %%DIR%%/stranger.crt;', $yes],
+    strangers => [api('strange'), "$verify/stranger.crt;"
+                                  . 'proxy_ssl_name api.example;', $yes],
     bad => [api('bad'), $other, $no],
 
     # it has proven the name as well, but was asked for another one
@@ -64,9 +73,8 @@ my %cases = (
     # without a certificate nothing fails
     anonymous => [api('good', SSL_version => 'TLSv1_2',
                       SSL_cipher_list => $anonymous),
-                  "proxy_ssl_verify off; proxy_ssl_protocols TLSv1.2;"
-                  . "proxy_ssl_ciphers '$anonymous';",
-                  $no],
+                  'proxy_ssl_verify off; proxy_ssl_protocols TLSv1.2;'
+                  . "proxy_ssl_ciphers '$anonymous';", $no],
 );
 
 my $groups = join '', map { <<"EOF" } sort keys %cases;
@@ -75,70 +83,73 @@ my $groups = join '', map { <<"EOF" } sort keys %cases;
         keepalive 4;
     }
 
-    upstream variable_$_ {
-        server 192.0.2.1:%%$_%%;
-        keepalive 4;
-    }
 EOF
 
-my $locations = join '', map { <<"EOF" } sort keys %cases;
-        location /open/$_ {
+my %locations;
+
+for my $case (sort keys %cases) {
+    my %open = (
+        literal => "proxy_pass https://$case;",
+        variable => "set \$to $case; proxy_pass https://\$to;",
+        scheme => "set \$to https://$case; proxy_pass \$to;",
+    );
+
+    $locations{$_} .= <<"EOF" for keys %open;
+        location /open/$case {
             zertiban off;
-            $cases{$_}[1]
-            proxy_pass https://$_;
+            $cases{$case}[1]
+            $open{$_}
         }
 
-        location /gated/$_ {
-            proxy_pass https://$_;
+        location /default/$case {
+            proxy_pass https://$case;
         }
 
-        location /list/$_ {
-            zertiban_upstream_host first.example api.example last.example;
-            proxy_pass https://$_;
+        location /list/$case {
+            zertiban_upstream_host first.example API.example. last.example;
+            proxy_pass https://$case;
         }
 
-        location /open_variable/$_ {
-            zertiban off;
-            set \$to variable_$_;
-            $cases{$_}[1]
-            proxy_pass https://\$to;
-        }
-
-        location /gated_variable/$_ {
-            proxy_pass https://variable_$_;
-        }
 EOF
 
-$t->run(<<'EOF' =~ s/%%GROUPS%%/$groups/r =~ s/%%LOCATIONS%%/$locations/r,
-%%GROUPS%%
+    $locations{variable} .= <<"EOF";
+        location /variable/$case {
+            $open{variable}
+        }
 
+EOF
+}
+
+for my $kind (keys %nginx) {
+    $nginx{$kind}->run(<<'EOF'
     # all that lead there verify it alike, in words that differ
     upstream api.example {
         server 192.0.2.1:%%same%%;
         keepalive 4;
     }
 
+    resolver %%DNS%% ipv6=off;
+
     proxy_http_version 1.1;
     proxy_set_header Connection '';
     proxy_ssl_session_reuse off;
 
+EOF
+        . $groups . <<'EOF'
     server {
         listen 127.0.0.1:%%PORT%%;
 
         zertiban on;
-        zertiban_token_endpoint %%IDP%%;
-        zertiban_upstream_host api.example;
-        zertiban_client_id client;
+        zertiban_token_endpoint http://%%ENDPOINT%%/idp/oauth2/token;
+        zertiban_client_id client-%%KIND%%;
         zertiban_client_secret secret-of-client;
         zertiban_tenant_id tenant;
 
         proxy_ssl_verify on;
         proxy_ssl_name api.example;
-        proxy_ssl_trusted_certificate %%DIR%%/ca.crt;
+        proxy_ssl_trusted_certificate %%CA%%;
 
         add_header X-Seen "$zertiban_cache $zertiban_error" always;
-
-        %%LOCATIONS%%
 
         location /alike/one {
             proxy_ssl_name API.example:443;
@@ -151,22 +162,27 @@ $t->run(<<'EOF' =~ s/%%GROUPS%%/$groups/r =~ s/%%LOCATIONS%%/$locations/r,
             proxy_ssl_name Api.Example;
             proxy_pass https://api.example;
         }
-    }
+
 EOF
-    IDP => $idp->url(),
-    map { $_ => $cases{$_}[0]{port} } keys %cases);
+        . $locations{$kind} . "    }\n",
+        ENDPOINT => "API.Example.:$idp->{port}", DNS => $dns->address(),
+        CA => $ca->certificate(), KIND => $kind,
+        map { $_ => $cases{$_}[0]{port} } keys %cases);
+
+    wait_until { seen($kind, '/alike/one') eq $yes };
+}
 
 
 sub seen {
-    my ($uri) = @_;
+    my ($kind, $uri) = @_;
 
-    my $response = $t->get($uri);
+    my $response = $nginx{$kind}->get($uri);
 
     return join ' ', $response->{status}, $response->header('X-Seen');
 }
 
 
-# the number of the connection that a request came on
+# the number of the connection that the last request came on
 
 sub connection {
     my ($api, $uri) = @_;
@@ -177,60 +193,67 @@ sub connection {
 }
 
 
-wait_until { $idp->count() };
-wait_until { seen('/alike/one') eq $yes };
+sub check {
+    my ($kind, $case, $uri) = @_;
+
+    my ($api, undef, $expected) = @{$cases{$case}};
+    my $open = "/open/$case";
+
+    # one that is kept from before is not of interest
+    $_->close() for $api->streams();
+    $nginx{$kind}->get($open) for 1 .. 2;
+
+    my $number = connection($api, $open);
+    my $count = $api->count($uri);
+
+    is(seen($kind, $uri), $expected, "$kind: $uri on a kept connection");
+    is($api->{connections}, $number, "$kind: $uri makes no other one");
+
+    if ($expected eq $no) {
+        is($api->count($uri), $count, "$kind: $uri sends nothing");
+        return;
+    }
+
+    is(connection($api, $uri), $number, "$kind: $uri uses that one");
+    is($api->last($uri)->token(), ($idp->tokens("client-$kind"))[0],
+       "$kind: $uri sends the token");
+}
+
 
 for my $case (sort keys %cases) {
-    my ($api, undef, $expected) = @{$cases{$case}};
-
-    for my $pair ([qw(open gated)], [qw(open list)],
-                  [qw(open_variable gated_variable)])
-    {
-        my ($open, $gated) = map { "/$_/$case" } @$pair;
-        my $name = "$case, " . join ' and ', @$pair;
-
-        # one that is kept from before is not of interest
-        $_->close() for $api->streams();
-        $t->get($open) for 1 .. 2;
-
-        my $number = connection($api, $open);
-        my $count = $api->count($gated);
-
-        is(seen($gated), $expected, "$name: on a kept connection");
-
-        if ($expected eq $yes) {
-            is(connection($api, $gated), $number, "$name: on that one");
-            ok($api->last($gated)->token(), "$name: with a token");
-            next;
-        }
-
-        is($api->count($gated), $count, "$name: nothing was sent");
-        is($api->{connections}, $number, "$name: no other one was made");
+    for my $kind (sort keys %nginx) {
+        check($kind, $case, "/$_/$case") for qw(default list);
     }
+
+    check('variable', $case, "/variable/$case");
 }
 
 # a refused connection is kept for nobody, and the next one is its own
 
-$_->close() for $cases{unverified}[0]->streams();
-$t->get('/open/unverified');
+for my $kind (sort keys %nginx) {
+    $_->close() for $cases{unverified}[0]->streams();
+    $nginx{$kind}->get('/open/unverified');
 
-is(join(', ', map { seen('/gated/unverified') } 1 .. 3), "$no, $yes, $yes",
-   'a refused connection is not kept');
+    is(join(', ', map { seen($kind, '/default/unverified') } 1 .. 3),
+       "$no, $yes, $yes", "$kind: a refused connection is not kept");
 
-my @errors = $t->error_log(qr/\[error\] .*no token is sent .*unverified"/);
+    my ($said) = $nginx{$kind}->error_log(
+        qr/\[error\] .*no token is sent .*"\/default\/unverified"/);
 
-like($errors[0], qr/was kept by a location that did not verify.*"proxy_ssl_ver/,
-     'the log says why');
+    like($said, qr/kept by a location that did not verify.*"proxy_ssl_verify/,
+         "$kind: the log says why");
 
-# the same, in all the words for it
+    # the same, in all the words for it
 
-my $same_api = $cases{same}[0];
+    my $api = $cases{same}[0];
 
-is(join(', ', map { seen("/alike/$_") } qw(one two one two)),
-   join(', ', ($yes) x 4), 'locations that verify alike');
-is(count_of(map { connection($same_api, "/alike/$_") } qw(one two)),
-   connection($same_api, '/alike/one') . ': 2', 'share a connection');
+    is(count_of(map { seen($kind, "/alike/$_") } qw(one two one two)),
+       "$yes: 4", "$kind: locations that verify alike");
+    is(count_of(map { connection($api, "/alike/$_") } qw(one two)),
+       connection($api, '/alike/one') . ': 2',
+       "$kind: share a connection");
+}
 
-$t->finish();
+$_->finish() for values %nginx;
 
 done_testing();

@@ -135,6 +135,10 @@ $t->run(<<'EOF',
             proxy_pass http://turns;
         }
 
+        location /both {
+            proxy_pass http://both.example:%%OPEN_PORT%%;
+        }
+
         # streamed bodies
 
         location /streamed {
@@ -295,6 +299,10 @@ is(seen('/streamed?client=a', method => 'POST', body => 'x' x 300_000),
    "$refused 502", 'nor with one that is streamed');
 is($api->count('/group/first_bad?client=a')
    + $api->count('/streamed?client=a'), 0, 'so nobody gets the request');
+
+is(count_of(map { seen('/both?client=a') } 1 .. 4), '200 hit  200: 2, '
+   . "$refused 502: 2", 'a name of two machines leads to one of them');
+is($open->count(), 2, 'which gets what goes there');
 
 
 # what nginx thinks of the servers

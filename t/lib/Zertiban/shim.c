@@ -5,7 +5,7 @@
  * killed or stopped in the middle of a copy, a look or a wipe, and so with the
  * mutex of a zone.  What is to be done is in a file that all processes map and
  * the test writes; see Shim.pm.  Addresses for documentation lead to this
- * machine, where no others are sure to do.
+ * machine, where no others are sure to do, and there are two names for them.
  */
 
 
@@ -14,6 +14,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdint.h>
@@ -328,6 +329,39 @@ connect(int fd, const struct sockaddr *addr, socklen_t len)
     local(&elsewhere, addr, len);
 
     return syscall(SYS_connect, fd, &elsewhere, len);
+}
+
+
+/* elsewhere.example is 192.0.2.1, and both.example is 127.0.0.1 as well */
+
+int
+getaddrinfo(const char *node, const char *service,
+    const struct addrinfo *hints, struct addrinfo **res)
+{
+    int               rc, both;
+    struct addrinfo  *ai;
+
+    int  (*next)(const char *, const char *, const struct addrinfo *,
+                 struct addrinfo **);
+
+    *(void **) &next = dlsym(RTLD_NEXT, "getaddrinfo");
+
+    both = node && strcmp(node, "both.example") == 0;
+
+    if (!both && (node == NULL || strcmp(node, "elsewhere.example") != 0)) {
+        return next(node, service, hints, res);
+    }
+
+    rc = next("192.0.2.1", service, hints, res);
+
+    if (rc == 0 && both) {
+
+        for (ai = *res; ai->ai_next; ai = ai->ai_next) { /* void */ }
+
+        rc = next("127.0.0.1", service, hints, &ai->ai_next);
+    }
+
+    return rc;
 }
 
 
