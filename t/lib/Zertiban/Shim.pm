@@ -6,7 +6,8 @@ package Zertiban::Shim;
 # while it holds the mutex of the zone. Connections to the addresses that are
 # for documentation, such as 192.0.2.1, are made to 127.0.0.1 then, and nginx
 # does not know; elsewhere.example is such an address when a configuration is
-# loaded, and both.example is one and 127.0.0.1. Zertiban::Nginx->new(env => $shim->env()) puts it to use.
+# loaded, and both.example is one and 127.0.0.1. Zertiban::Nginx->new(env =>
+# $shim->env()) puts it to use.
 
 use strict;
 use warnings;
