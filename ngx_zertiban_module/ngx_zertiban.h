@@ -42,6 +42,8 @@ typedef enum {
 struct ngx_zertiban_ctx_s {
     ngx_zertiban_state_e              state;
     ngx_zertiban_error_e              error;
+    ngx_zertiban_error_e              verdict;        /* what the pass will be
+                                                         refused with */
 
     ngx_http_request_t               *request;
     ngx_zertiban_ctx_t               *prev;           /* of any request that
@@ -51,6 +53,7 @@ struct ngx_zertiban_ctx_s {
     ngx_zertiban_credential_t        *credential;
     ngx_str_t                         tenant;
 
+    ngx_zertiban_trust_e              trust;          /* of its location */
     ngx_atomic_uint_t                 generation;     /* of the token sent */
     ngx_msec_t                        usable;         /* until then */
 
@@ -76,7 +79,6 @@ struct ngx_zertiban_ctx_s {
     unsigned                          held:1;         /* the credential */
     unsigned                          waited:1;
     unsigned                          reading:1;      /* the body */
-    unsigned                          late:1;         /* no more tokens */
     unsigned                          output:1;       /* to this server */
     unsigned                          replayed:1;
     unsigned                          hinted:1;       /* a 103 was sent */

@@ -72,6 +72,24 @@ ngx_zertiban_early_hints(ngx_http_request_t *r, ngx_int_t rc)
 #endif
 
 
+/* an nginx without TLS for upstreams may lack the members */
+
+#if (NGX_HTTP_SSL || NGX_COMPAT)
+
+#define ngx_zertiban_upstream_verify(conf)    ((conf)->ssl_verify == 1)
+#define ngx_zertiban_upstream_ssl_name(conf)  ((conf)->ssl_name)
+#define ngx_zertiban_upstream_name(u)         (&(u)->ssl_name)
+
+#else
+
+#define ngx_zertiban_upstream_verify(conf)    0
+#define ngx_zertiban_upstream_ssl_name(conf)                                  \
+    ((ngx_http_complex_value_t *) NULL)
+#define ngx_zertiban_upstream_name(u)         ((ngx_str_t *) NULL)
+
+#endif
+
+
 /* whether the connection of a request is one of several on a socket */
 
 #if (NGX_HTTP_V2 && defined NGX_HTTP_V3)

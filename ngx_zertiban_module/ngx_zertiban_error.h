@@ -27,7 +27,11 @@ typedef enum {
     NGX_ZERTIBAN_BAD_TENANT,
     NGX_ZERTIBAN_BAD_CREDENTIAL,
     NGX_ZERTIBAN_ZONE_FULL,
-    NGX_ZERTIBAN_BUSY
+    NGX_ZERTIBAN_BUSY,
+
+    /* the server that a token would be sent to */
+
+    NGX_ZERTIBAN_UPSTREAM_REFUSED
 } ngx_zertiban_error_e;
 
 

@@ -8,6 +8,7 @@
 
 #include "ngx_zertiban.h"
 #include "ngx_zertiban_check.h"
+#include "ngx_zertiban_destination.h"
 #include "ngx_zertiban_handlers.h"
 #include "ngx_zertiban_headers.h"
 #include "ngx_zertiban_keeper.h"
@@ -29,7 +30,6 @@ static char *ngx_zertiban_merge_client(ngx_conf_t *cf,
     ngx_zertiban_loc_conf_t *conf);
 static ngx_int_t ngx_zertiban_postconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_zertiban_init_module(ngx_cycle_t *cycle);
-static ngx_int_t ngx_zertiban_variable_index(ngx_cycle_t *cycle, char *name);
 static ngx_int_t ngx_zertiban_init_process(ngx_cycle_t *cycle);
 static void ngx_zertiban_exit_process(ngx_cycle_t *cycle);
 static ngx_zertiban_main_conf_t *ngx_zertiban_worker_conf(ngx_cycle_t *cycle);
@@ -94,6 +94,13 @@ static ngx_command_t  ngx_zertiban_commands[] = {
     { ngx_string("zertiban_credentials_file"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_zertiban_named_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("zertiban_upstream_host"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_zertiban_conf_hosts,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -203,21 +210,21 @@ static ngx_command_t  ngx_zertiban_commands[] = {
       offsetof(ngx_zertiban_loc_conf_t, client.ssl.certificate_key),
       &ngx_zertiban_conf_text_post },
 
-    /* of nginx, see ngx_zertiban_handlers.c */
+    /* of nginx, see ngx_zertiban_handlers.c; with the schemes of TLS */
 
     { ngx_string("proxy_pass"),
       NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF|NGX_CONF_TAKE1,
       ngx_zertiban_handlers_pass,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      NULL },
+      "https://" },
 
     { ngx_string("grpc_pass"),
       NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_CONF_TAKE1,
       ngx_zertiban_handlers_pass,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      NULL },
+      "grpcs://" },
 
     { ngx_string("fastcgi_pass"),
       NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_CONF_TAKE1,
@@ -231,7 +238,7 @@ static ngx_command_t  ngx_zertiban_commands[] = {
       ngx_zertiban_handlers_pass,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
-      NULL },
+      "suwsgi://" },
 
     { ngx_string("scgi_pass"),
       NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_CONF_TAKE1,
@@ -306,6 +313,10 @@ ngx_zertiban_create_main_conf(ngx_conf_t *cf)
      *     zmcf->gated = 0;
      */
 
+    if (ngx_zertiban_destination_create(cf, zmcf) != NGX_OK) {
+        return NULL;
+    }
+
     zmcf->credentials = ngx_zertiban_credentials_create(cf);
     if (zmcf->credentials == NULL) {
         return NULL;
@@ -342,10 +353,15 @@ ngx_zertiban_create_loc_conf(ngx_conf_t *cf)
      *     conf->handler = NULL;
      *     conf->wrapper = NULL;
      *     conf->upstream = NULL;
+     *     conf->route = NULL;
+     *     conf->hosts = NULL;
+     *     conf->trust = NGX_ZERTIBAN_TRUST_UNKNOWN;
+     *     conf->refused = NGX_ZERTIBAN_REFUSED_NOT;
      *     conf->explicit = 0;
      *     conf->proxied = 0;
      *     conf->secret_file = 0;
      *     conf->checked = 0;
+     *     conf->told = 0;
      */
 
     conf->enable = NGX_CONF_UNSET;
@@ -369,6 +385,7 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_zertiban_loc_conf_t *prev = parent;
     ngx_zertiban_loc_conf_t *conf = child;
 
+    ngx_uint_t                 gated;
     ngx_http_core_loc_conf_t  *clcf;
 
     ngx_zertiban_check_merge(prev, conf);
@@ -389,13 +406,23 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->client.endpoint = prev->client.endpoint;
     }
 
+    if (conf->hosts == NULL) {
+        conf->hosts = prev->hosts;
+    }
+
     if (ngx_zertiban_ssl_merge_conf(cf, &conf->client.ssl, &prev->client.ssl)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_zertiban_handlers_merge(cf, prev, conf)) {
+    gated = ngx_zertiban_handlers_merge(cf, prev, conf);
+
+    if (ngx_zertiban_destination_add(cf, conf, gated) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (gated) {
         conf->gate->proxied = 1;
         return ngx_zertiban_merge_gate(cf, conf);
     }
@@ -556,6 +583,8 @@ ngx_zertiban_postconfiguration(ngx_conf_t *cf)
 
     zmcf->credentials->shm_zone = shm_zone;
 
+    ngx_zertiban_destination_init(cf, zmcf);
+
     ngx_zertiban_headers_init();
 
     return NGX_OK;
@@ -583,33 +612,6 @@ ngx_zertiban_init_module(ngx_cycle_t *cycle)
     ngx_zertiban_notify_init(cycle);
 
     return NGX_OK;
-}
-
-
-/* ngx_http_get_variable_index() would make the variable */
-
-static ngx_int_t
-ngx_zertiban_variable_index(ngx_cycle_t *cycle, char *name)
-{
-    size_t                      len;
-    ngx_uint_t                  i;
-    ngx_http_variable_t        *v;
-    ngx_http_core_main_conf_t  *cmcf;
-
-    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_core_module);
-
-    len = ngx_strlen(name);
-    v = cmcf->variables.elts;
-
-    for (i = 0; i < cmcf->variables.nelts; i++) {
-        if (v[i].name.len == len
-            && ngx_strncmp(v[i].name.data, name, len) == 0)
-        {
-            return (ngx_int_t) i;
-        }
-    }
-
-    return NGX_ERROR;
 }
 
 

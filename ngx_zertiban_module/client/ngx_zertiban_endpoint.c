@@ -233,29 +233,13 @@ ngx_zertiban_endpoint_set(ngx_pool_t *pool, ngx_url_t *u,
 static ngx_uint_t
 ngx_zertiban_endpoint_loopback(ngx_url_t *u)
 {
-    struct sockaddr_in   *sin;
-#if (NGX_HAVE_INET6)
-    struct sockaddr_in6  *sin6;
-#endif
-
     if (u->naddrs == 0) {
         return u->host.len == sizeof("localhost") - 1
                && ngx_strncasecmp(u->host.data, (u_char *) "localhost",
                                   u->host.len) == 0;
     }
 
-#if (NGX_HAVE_INET6)
-
-    if (u->addrs[0].sockaddr->sa_family == AF_INET6) {
-        sin6 = (struct sockaddr_in6 *) u->addrs[0].sockaddr;
-        return IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr);
-    }
-
-#endif
-
-    sin = (struct sockaddr_in *) u->addrs[0].sockaddr;
-
-    return ntohl(sin->sin_addr.s_addr) >> 24 == 127;
+    return ngx_zertiban_endpoint_local(u->addrs[0].sockaddr);
 }
 
 

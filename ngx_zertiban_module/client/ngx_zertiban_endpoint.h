@@ -51,4 +51,36 @@ ngx_int_t ngx_zertiban_endpoint_resolve(ngx_pool_t *pool,
     ngx_zertiban_endpoint_t *endpoint, char **err);
 
 
+/* whether what is sent to an address stays on this machine */
+
+static ngx_inline ngx_uint_t
+ngx_zertiban_endpoint_local(struct sockaddr *sa)
+{
+    struct sockaddr_in   *sin;
+#if (NGX_HAVE_INET6)
+    u_char               *p;
+    struct sockaddr_in6  *sin6;
+#endif
+
+    if (sa->sa_family == AF_INET) {
+        sin = (struct sockaddr_in *) sa;
+        return ntohl(sin->sin_addr.s_addr) >> 24 == 127;
+    }
+
+#if (NGX_HAVE_INET6)
+
+    if (sa->sa_family == AF_INET6) {
+        sin6 = (struct sockaddr_in6 *) sa;
+        p = sin6->sin6_addr.s6_addr;
+
+        return IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr)
+               || (IN6_IS_ADDR_V4MAPPED(&sin6->sin6_addr) && p[12] == 127);
+    }
+
+#endif
+
+    return sa->sa_family == AF_UNIX;
+}
+
+
 #endif /* _NGX_ZERTIBAN_ENDPOINT_H_INCLUDED_ */

@@ -495,6 +495,47 @@ ngx_zertiban_conf_chosen(ngx_conf_t *cf, ngx_zertiban_value_t *tenant)
 
 
 char *
+ngx_zertiban_conf_hosts(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_zertiban_loc_conf_t *zlcf = conf;
+
+    char        *err;
+    ngx_str_t   *value;
+    ngx_uint_t   bad;
+
+    if (zlcf->hosts) {
+        return "is duplicate: write all names in one directive";
+    }
+
+    value = cf->args->elts;
+    bad = 0;
+
+    zlcf->hosts = ngx_zertiban_hosts_create(cf->pool, &value[1],
+                                            cf->args->nelts - 1, &bad, &err);
+
+    if (zlcf->hosts == NULL) {
+
+        if (err) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" has an invalid value: \"%V\" %s",
+                               &value[0], &value[1 + bad], err);
+        }
+
+        return NGX_CONF_ERROR;
+    }
+
+    if (zlcf->hosts->any) {
+        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                           "\"%V\" is \"any\": tokens are sent to every "
+                           "server, also without TLS, name the hosts instead",
+                           &value[0]);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
 ngx_zertiban_conf_protocols(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_zertiban_loc_conf_t *zlcf = conf;

@@ -10,6 +10,7 @@
 
 #include "ngx_zertiban_compat.h"
 #include "ngx_zertiban_credential.h"
+#include "ngx_zertiban_hosts.h"
 #include "ngx_zertiban_value.h"
 
 
@@ -32,8 +33,49 @@ typedef struct {
     ngx_zertiban_value_t          *values;      /* that may hold variables */
     ngx_zertiban_loc_conf_t       *gates;       /* each "zertiban on" */
 
+    ngx_array_t                    leads;       /* of ngx_zertiban_lead_t */
+
     unsigned                       gated:1;     /* some location is */
 } ngx_zertiban_main_conf_t;
+
+
+/* a directive that leads upstream, such as "proxy_pass" */
+
+typedef struct {
+    ngx_str_t                      prefix;      /* "proxy" */
+    ngx_zertiban_place_t           place;
+
+    ngx_module_t                  *module;
+    size_t                         offset;      /* of the upstream in the
+                                                   module's configuration */
+
+    char                          *scheme;      /* of TLS, NULL: none */
+    unsigned                       ssl:1;       /* that is its scheme, or may
+                                                   be: by variables */
+    unsigned                       warned:1;    /* that it leads nowhere */
+} ngx_zertiban_route_t;
+
+
+/* what is known of the servers of a location before a connection is there */
+
+typedef enum {
+    NGX_ZERTIBAN_TRUST_UNKNOWN = 0, /* each connection is looked at */
+    NGX_ZERTIBAN_TRUST_TLS,         /* all with TLS are to hosts that are
+                                       named */
+    NGX_ZERTIBAN_TRUST_ALL,
+    NGX_ZERTIBAN_TRUST_NONE
+} ngx_zertiban_trust_e;
+
+
+/* why no token is sent to a server */
+
+typedef enum {
+    NGX_ZERTIBAN_REFUSED_NOT = 0,
+    NGX_ZERTIBAN_REFUSED_PLAIN,
+    NGX_ZERTIBAN_REFUSED_UNVERIFIED,
+    NGX_ZERTIBAN_REFUSED_UNNAMED,
+    NGX_ZERTIBAN_REFUSED_KEPT       /* a connection of another location */
+} ngx_zertiban_refused_e;
 
 
 struct ngx_zertiban_loc_conf_s {
@@ -64,11 +106,17 @@ struct ngx_zertiban_loc_conf_s {
     ngx_http_handler_pt            handler;
     ngx_http_handler_pt            wrapper;     /* of another module */
     ngx_http_upstream_conf_t      *upstream;
+    ngx_zertiban_route_t          *route;
+
+    ngx_zertiban_hosts_t          *hosts;       /* NULL: the endpoint's */
+    ngx_zertiban_trust_e           trust;
+    ngx_zertiban_refused_e         refused;     /* with NONE */
 
     unsigned                       explicit:1;  /* "zertiban" is set here */
     unsigned                       proxied:1;   /* it stands before a pass */
     unsigned                       secret_file:1;
     unsigned                       checked:1;   /* a request was looked at */
+    unsigned                       told:1;      /* that one was refused */
 };
 
 
@@ -85,6 +133,7 @@ char *ngx_zertiban_conf_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_zertiban_conf_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_zertiban_conf_tenant(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_zertiban_conf_hosts(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_zertiban_conf_protocols(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 

@@ -8,6 +8,7 @@
 
 
 #include "ngx_zertiban_gate.h"
+#include "ngx_zertiban_destination.h"
 #include "ngx_zertiban_inject.h"
 #include "ngx_zertiban_keeper.h"
 #include "ngx_zertiban_pass.h"
@@ -56,7 +57,8 @@ static ngx_zertiban_error_t  ngx_zertiban_errors[] = {
     { ngx_string("bad_tenant"), NGX_HTTP_BAD_REQUEST },
     { ngx_string("bad_credential"), NGX_HTTP_BAD_REQUEST },
     { ngx_string("zone_full"), NGX_HTTP_SERVICE_UNAVAILABLE },
-    { ngx_string("busy"), NGX_HTTP_SERVICE_UNAVAILABLE }
+    { ngx_string("busy"), NGX_HTTP_SERVICE_UNAVAILABLE },
+    { ngx_string("upstream_refused"), NGX_HTTP_INTERNAL_SERVER_ERROR }
 };
 
 
@@ -102,6 +104,12 @@ ngx_zertiban_handler(ngx_http_request_t *r)
     ctx = ngx_zertiban_pass_create(r, ngx_zertiban_gate_look);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (zlcf->trust == NGX_ZERTIBAN_TRUST_NONE) {
+        ngx_zertiban_destination_refused(r, zlcf);
+        return ngx_zertiban_gate_refuse(r, ctx, NGX_ZERTIBAN_UPSTREAM_REFUSED,
+                                        0);
     }
 
     error = ngx_zertiban_gate_values(r, ctx);
@@ -208,11 +216,12 @@ ngx_zertiban_gate_credential(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 static ngx_int_t
 ngx_zertiban_gate_look(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
-    ngx_int_t  rc;
+    if (ctx->verdict) {
+        return ngx_zertiban_gate_refuse(r, ctx, ctx->verdict, 0);
+    }
 
-    rc = ctx->late ? NGX_ABORT : ngx_zertiban_keeper_token(ctx->credential);
-
-    return ngx_zertiban_gate_decide(r, ctx, rc);
+    return ngx_zertiban_gate_decide(r, ctx,
+                                    ngx_zertiban_keeper_token(ctx->credential));
 }
 
 

@@ -21,8 +21,11 @@
 
 static ngx_command_t *ngx_zertiban_handlers_find(ngx_module_t *module,
     ngx_str_t *name);
+static ngx_zertiban_route_t *ngx_zertiban_handlers_route(ngx_conf_t *cf,
+    ngx_module_t *module, ngx_command_t *cmd);
+static ngx_uint_t ngx_zertiban_handlers_ssl(ngx_str_t *url, char *scheme);
 static ngx_http_upstream_conf_t *ngx_zertiban_handlers_upstream(
-    ngx_module_t *module, ngx_str_t *pass, void *conf);
+    ngx_conf_t *cf, ngx_zertiban_route_t *route);
 
 
 ngx_int_t
@@ -60,7 +63,6 @@ ngx_zertiban_handlers_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_zertiban_loc_conf_t *zlcf = conf;
 
     char                      *rv;
-    void                      *module_conf;
     ngx_uint_t                 i;
     ngx_module_t              *module;
     ngx_command_t             *pass;
@@ -90,9 +92,8 @@ ngx_zertiban_handlers_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     ctx = cf->ctx;
-    module_conf = ctx->loc_conf[module->ctx_index];
 
-    rv = pass->set(cf, pass, module_conf);
+    rv = pass->set(cf, pass, ctx->loc_conf[module->ctx_index]);
 
     if (rv != NGX_CONF_OK) {
         return rv;
@@ -101,12 +102,17 @@ ngx_zertiban_handlers_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     zlcf->handler = clcf->handler;
-    zlcf->upstream = ngx_zertiban_handlers_upstream(module, &cmd->name,
-                                                    module_conf);
+    zlcf->route = ngx_zertiban_handlers_route(cf, module, cmd);
+
+    if (zlcf->route == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    zlcf->upstream = ngx_zertiban_handlers_upstream(cf, zlcf->route);
 
     clcf->handler = ngx_zertiban_handler;
 
-    return zlcf->upstream ? NGX_CONF_OK : NGX_CONF_ERROR;
+    return NGX_CONF_OK;
 }
 
 
@@ -135,33 +141,90 @@ ngx_zertiban_handlers_find(ngx_module_t *module, ngx_str_t *name)
 
 
 /*
- * The part of a module's configuration that all upstreams have: where it is,
- * a directive tells that sets a member of it.
+ * Where in a module's configuration the part is that all upstreams have, a
+ * directive tells that sets a member of it.
  */
 
-static ngx_http_upstream_conf_t *
-ngx_zertiban_handlers_upstream(ngx_module_t *module, ngx_str_t *pass,
-    void *conf)
+static ngx_zertiban_route_t *
+ngx_zertiban_handlers_route(ngx_conf_t *cf, ngx_module_t *module,
+    ngx_command_t *cmd)
 {
-    size_t          offset;
-    ngx_str_t       name;
-    ngx_command_t  *cmd;
-    u_char          buf[32];
+    ngx_str_t             *value, name;
+    ngx_command_t         *timeout;
+    ngx_zertiban_route_t  *route;
+    u_char                 buf[32];
 
-    name.data = buf;
-    name.len = ngx_snprintf(buf, sizeof(buf), "%*s_connect_timeout",
-                            pass->len - (sizeof("_pass") - 1), pass->data)
-               - buf;
-
-    cmd = ngx_zertiban_handlers_find(module, &name);
-
-    if (cmd == NULL) {
+    route = ngx_pcalloc(cf->pool, sizeof(ngx_zertiban_route_t));
+    if (route == NULL) {
         return NULL;
     }
 
-    offset = cmd->offset - offsetof(ngx_http_upstream_conf_t, connect_timeout);
+    value = cf->args->elts;
 
-    return (ngx_http_upstream_conf_t *) ((char *) conf + offset);
+    route->prefix.data = cmd->name.data;
+    route->prefix.len = cmd->name.len - (sizeof("_pass") - 1);
+    route->place.file = cf->conf_file->file.name;
+    route->place.line = cf->conf_file->line;
+    route->scheme = cmd->post;
+    route->ssl = ngx_zertiban_handlers_ssl(&value[1], cmd->post) ? 1 : 0;
+
+    name.data = buf;
+    name.len = ngx_snprintf(buf, sizeof(buf), "%V_connect_timeout",
+                            &route->prefix)
+               - buf;
+
+    timeout = ngx_zertiban_handlers_find(module, &name);
+
+    if (timeout == NULL) {
+        return NULL;
+    }
+
+    route->module = module;
+    route->offset = timeout->offset
+                    - offsetof(ngx_http_upstream_conf_t, connect_timeout);
+
+    return route;
+}
+
+
+/* whether what is configured has the scheme of TLS, or may have it */
+
+static ngx_uint_t
+ngx_zertiban_handlers_ssl(ngx_str_t *url, char *scheme)
+{
+    u_char  *p, *last;
+    size_t   len;
+
+    if (scheme == NULL) {
+        return 0;
+    }
+
+    len = ngx_strlen(scheme);
+
+    if (url->len > len
+        && ngx_strncasecmp(url->data, (u_char *) scheme, len) == 0)
+    {
+        return 1;
+    }
+
+    last = url->data + url->len;
+
+    p = ngx_strlchr(url->data, last, '$');
+
+    return p && ngx_strlcasestrn(url->data, p, (u_char *) "://", 3 - 1) == NULL;
+}
+
+
+static ngx_http_upstream_conf_t *
+ngx_zertiban_handlers_upstream(ngx_conf_t *cf, ngx_zertiban_route_t *route)
+{
+    char                 *conf;
+    ngx_http_conf_ctx_t  *ctx;
+
+    ctx = cf->ctx;
+    conf = ctx->loc_conf[route->module->ctx_index];
+
+    return (ngx_http_upstream_conf_t *) (conf + route->offset);
 }
 
 
@@ -195,7 +258,11 @@ ngx_zertiban_handlers_merge(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *prev,
 
         conf->handler = prev->handler;
         conf->wrapper = prev->wrapper;
-        conf->upstream = prev->upstream;
+        conf->route = prev->route;
+
+        if (conf->route) {
+            conf->upstream = ngx_zertiban_handlers_upstream(cf, conf->route);
+        }
 
         if (conf->handler && conf->enable && clcf->handler == NULL) {
             clcf->handler = ngx_zertiban_handler;

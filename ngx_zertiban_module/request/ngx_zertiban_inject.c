@@ -9,6 +9,7 @@
 
 
 #include "ngx_zertiban_inject.h"
+#include "ngx_zertiban_destination.h"
 #include "ngx_zertiban_headers.h"
 #include "ngx_zertiban_pass.h"
 #include "ngx_zertiban_replay.h"
@@ -22,6 +23,8 @@ static void ngx_zertiban_inject_check(ngx_http_request_t *r,
 static ngx_uint_t ngx_zertiban_inject_find(ngx_buf_t *b, ngx_str_t *value);
 static void ngx_zertiban_inject_output(ngx_zertiban_ctx_t *ctx);
 static ngx_int_t ngx_zertiban_output_filter(void *data, ngx_chain_t *in);
+static ngx_inline ngx_zertiban_error_e ngx_zertiban_inject_verdict(
+    ngx_zertiban_ctx_t *ctx);
 static ngx_int_t ngx_zertiban_process_header(ngx_http_request_t *r);
 static ngx_int_t ngx_zertiban_reinit_request(ngx_http_request_t *r);
 static void ngx_zertiban_finalize_request(ngx_http_request_t *r,
@@ -137,6 +140,8 @@ ngx_zertiban_inject_headers(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 
     zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
 
+    ctx->trust = zlcf->trust;
+
     if (rc == NGX_OK && !zlcf->checked) {
         zlcf->checked = 1;
         ngx_zertiban_inject_check(r, zlcf, &copy->value);
@@ -226,23 +231,47 @@ ngx_zertiban_inject_output(ngx_zertiban_ctx_t *ctx)
 }
 
 
-/* what is written first to a server may have been built long ago */
+/* nothing has been written to the server before */
 
 static ngx_int_t
 ngx_zertiban_output_filter(void *data, ngx_chain_t *in)
 {
     ngx_zertiban_ctx_t *ctx = data;
 
+    ngx_zertiban_error_e  error;
+
     if (!ctx->output) {
 
-        if (!ngx_zertiban_before(ngx_current_msec, ctx->usable)) {
-            return ngx_zertiban_replay_expired(ctx->request, ctx);
+        error = ngx_zertiban_inject_verdict(ctx);
+
+        if (error) {
+            return ngx_zertiban_pass_refuse(ctx->request, ctx, error);
         }
 
         ctx->output = 1;
     }
 
     return ctx->output_filter(ctx->output_ctx, in);
+}
+
+
+static ngx_inline ngx_zertiban_error_e
+ngx_zertiban_inject_verdict(ngx_zertiban_ctx_t *ctx)
+{
+    /* the request may have been built long ago */
+
+    if (!ngx_zertiban_before(ngx_current_msec, ctx->usable)) {
+        ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
+                      "the token has expired before the request was sent");
+
+        return NGX_ZERTIBAN_IDP_TIMEOUT;
+    }
+
+    if (ngx_zertiban_destination_check(ctx) != NGX_OK) {
+        return NGX_ZERTIBAN_UPSTREAM_REFUSED;
+    }
+
+    return NGX_ZERTIBAN_OK;
 }
 
 

@@ -273,6 +273,18 @@ ngx_zertiban_pass_take_back(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 }
 
 
+ngx_int_t
+ngx_zertiban_pass_refuse(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
+    ngx_zertiban_error_e error)
+{
+    if (ngx_zertiban_pass_take_back(r, ctx) == NGX_OK) {
+        ctx->verdict = error;
+    }
+
+    return NGX_ERROR;
+}
+
+
 /*
  * r->write_event_handler of a request that was taken back or waits for the
  * cache.  Whatever happens to the connection, or to requests that share it, may

@@ -67,6 +67,14 @@ ngx_int_t ngx_zertiban_pass_take_back(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
 
 /*
+ * As above, but the pass will be refused with "error" then: nothing has been
+ * sent to the server.  Returns NGX_ERROR, for ctx->upstream's function.
+ */
+
+ngx_int_t ngx_zertiban_pass_refuse(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx, ngx_zertiban_error_e error);
+
+/*
  * While the request waits for a token, nothing but the leaving of its client
  * moves it, and not even that if "abort" is 0.
  *

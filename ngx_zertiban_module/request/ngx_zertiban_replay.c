@@ -54,20 +54,6 @@ ngx_zertiban_replay(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 }
 
 
-ngx_int_t
-ngx_zertiban_replay_expired(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
-{
-    if (ngx_zertiban_pass_take_back(r, ctx) == NGX_OK) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "the token has expired before the request was sent");
-
-        ctx->late = 1;
-    }
-
-    return NGX_ERROR;
-}
-
-
 void
 ngx_zertiban_replay_lost(ngx_zertiban_ctx_t *ctx)
 {

@@ -19,14 +19,6 @@
 ngx_int_t ngx_zertiban_replay(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx);
 
 /*
- * The token has expired before the request was sent to a server: takes it back,
- * to be refused.  Returns what the output filter is to.
- */
-
-ngx_int_t ngx_zertiban_replay_expired(ngx_http_request_t *r,
-    ngx_zertiban_ctx_t *ctx);
-
-/*
  * The upstream of a request with a body is finalized with 502: if its server
  * has cut the connection before it answered, that may have been a 401.
  */

@@ -80,6 +80,33 @@ ngx_zertiban_variables_add(ngx_conf_t *cf)
 }
 
 
+/* ngx_http_get_variable_index() would make the variable */
+
+ngx_int_t
+ngx_zertiban_variable_index(ngx_cycle_t *cycle, char *name)
+{
+    size_t                      len;
+    ngx_uint_t                  i;
+    ngx_http_variable_t        *v;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_core_module);
+
+    len = ngx_strlen(name);
+    v = cmcf->variables.elts;
+
+    for (i = 0; i < cmcf->variables.nelts; i++) {
+        if (v[i].name.len == len
+            && ngx_strncmp(v[i].name.data, name, len) == 0)
+        {
+            return (ngx_int_t) i;
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
 static ngx_int_t
 ngx_zertiban_variable_cache(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)

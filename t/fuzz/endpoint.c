@@ -300,6 +300,11 @@ fuzz_address(fuzz_url_t *u, ngx_zertiban_endpoint_t *endpoint)
     struct sockaddr_in   *sin;
     struct sockaddr_in6  *sin6;
 
+    /* ::1 and ::ffff:127.0.0.0/104 */
+
+    static const unsigned char  one[16] = { [15] = 1 };
+    static const unsigned char  mapped[13] = { [10] = 0xff, 0xff, 127 };
+
     fuzz_check(endpoint->literal == endpoint->resolved);
     fuzz_check(endpoint->literal == (endpoint->naddrs != 0));
     fuzz_check(endpoint->literal == (u->literal || u->literal6));
@@ -319,7 +324,9 @@ fuzz_address(fuzz_url_t *u, ngx_zertiban_endpoint_t *endpoint)
         fuzz_check(sin6->sin6_family == AF_INET6);
         fuzz_check(ntohs(sin6->sin6_port) == endpoint->port);
         fuzz_check(ngx_memcmp(&sin6->sin6_addr, &u->in6, 16) == 0);
-        fuzz_check(endpoint->loopback == !!IN6_IS_ADDR_LOOPBACK(&u->in6));
+        fuzz_check(endpoint->loopback
+                   == (memcmp(&u->in6, one, 16) == 0
+                       || memcmp(&u->in6, mapped, 13) == 0));
         return;
     }
 

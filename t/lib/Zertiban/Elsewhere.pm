@@ -14,10 +14,21 @@ use Zertiban::Secrets;
 sub received {
     my ($self, $stream) = @_;
 
+    $self->{got}++;
+
     # a head is here as a whole before it is taken apart
     push @{$self->{leaks}}, secrets_in($stream->{in});
 
     $self->SUPER::received($stream);
+}
+
+
+# whether it has got any bytes, TLS not counted
+
+sub untouched {
+    my ($self) = @_;
+
+    return !$self->{got};
 }
 
 

@@ -1,12 +1,13 @@
 package Zertiban::Server;
 
-# A listener of the loop. Children implement connected($stream) and
-# received($stream).
+# A listener of the loop, on a host or on a unix socket (unix => name). Children
+# implement connected($stream) and received($stream).
 
 use strict;
 use warnings;
 
 use IO::Socket::IP;
+use IO::Socket::UNIX;
 use Socket qw(SOMAXCONN);
 
 use Zertiban::Loop qw(watch unwatch wait_until);
@@ -30,16 +31,19 @@ sub new {
 sub listen {
     my ($self) = @_;
 
-    my $fh = IO::Socket::IP->new(
-        LocalHost => $self->{host}, LocalPort => $self->{port},
-        Listen => SOMAXCONN, ReuseAddr => 1, Type => Socket::SOCK_STREAM,
-        V6Only => 1)
-        or die "cannot listen on $self->{host}:$self->{port}: $@";
+    my $fh = $self->{unix}
+        ? IO::Socket::UNIX->new(Local => $self->{unix}, Listen => SOMAXCONN)
+        : IO::Socket::IP->new(
+              LocalHost => $self->{host}, LocalPort => $self->{port},
+              Listen => SOMAXCONN, ReuseAddr => 1,
+              Type => Socket::SOCK_STREAM, V6Only => 1);
+
+    die 'cannot listen on ' . $self->address() . ": $@" if !$fh;
 
     $fh->blocking(0);
 
     $self->{listener} = $fh;
-    $self->{port} = $fh->sockport();
+    $self->{port} = $fh->sockport() if !$self->{unix};
 
     watch($fh, in => sub { $self->accept() });
 }
@@ -68,7 +72,7 @@ sub accept {
             on_close => sub { $self->gone($_[0]) });
 
         $stream->{number} = $self->{connections};
-        $stream->{peer_port} = $fh->peerport();
+        $stream->{peer_port} = $fh->peerport() if !$self->{unix};
         $stream->{on_handshake} = sub {
             push @{$self->{server_names}}, $_[0]{server_name};
         };
@@ -102,6 +106,8 @@ sub streams {
 
 sub address {
     my ($self) = @_;
+
+    return "unix:$self->{unix}" if $self->{unix};
 
     return ($self->{host} =~ /:/ ? "[$self->{host}]" : $self->{host})
            . ":$self->{port}";

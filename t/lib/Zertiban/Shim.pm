@@ -3,7 +3,10 @@ package Zertiban::Shim;
 # A library that is preloaded into one nginx: its wall clock can be set off,
 # epoll can be made to fail, one of its processes can be kept from getting what
 # it needs, and one of its processes can be killed or stopped
-# while it holds the mutex of the zone. Zertiban::Nginx->new(env =>
+# while it holds the mutex of the zone. Connections to the addresses that are
+# for documentation, such as 192.0.2.1, are made to 127.0.0.1 then, and nginx
+# does not know; elsewhere.example is such an address when a configuration is
+# loaded, and both.example is one and 127.0.0.1. Zertiban::Nginx->new(env =>
 # $shim->env()) puts it to use.
 
 use strict;
