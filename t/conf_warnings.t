@@ -178,6 +178,7 @@ my $ca = Zertiban::CA->new($dir, 'ca');
 
 mkdir "$dir/users";
 private('zertiban.secret', "k2V/8v+1cQ==\n");
+private('zertiban.credentials', "3f0c9e0a k2V/8v+1cQ==\n");
 
 my %shown;
 
@@ -246,13 +247,15 @@ sub complete {
     $text =~ s{/etc/ssl/certs/ca-certificates\.crt}{$dir/ca.crt}g;
     $text =~ s{/etc/nginx/(?:gateway|shops-ca)\.(crt|key)}{$dir/ca.$1}g;
     $text =~ s{/etc/nginx/|/var/(?:log|cache|lib)/nginx/}{$dir/}g;
-    $text =~ s/^ *\.\.\.\n/join ' ', @closed/me;
+    $text =~ s/^( *zertiban +on;\n) *\.\.\.\n/join ' ', $1, @closed/me;
+    $text =~ s/^ *\.\.\.\n//mg;
     $text =~ s/^http \{\n(.*)^\}/$1/ms;
     $text = "server {\n$text}\n" if $text !~ /^ *server \{/m;
 
     my @names = do {
-        my %names = map { $_ => 1 } $text =~ m{_pass +https://($api)}g;
-        sort keys %names;
+        my %names = map { $_ => 1 }
+                    $text =~ m{_pass +https://($api|zertiban_api)}g;
+        grep { $text !~ /upstream \Q$_\E / } sort keys %names;
     };
 
     # the servers of http() are others
