@@ -22,18 +22,17 @@ my $age = 10.2;
 my (%down, %revoked);
 
 
-# what directives.md shows
+# what a file of the docs shows
 
 sub documented {
-    my ($first) = @_;
+    my ($name, $part) = @_;
 
-    open my $in, '<', "$FindBin::Bin/../docs/directives.md" or die $!;
+    open my $in, '<', "$FindBin::Bin/../docs/$name" or die $!;
     local $/;
 
-    my ($block) = <$in> =~ /^```nginx\n(\Q$first\E .*?)^```$/ms
-        or die "directives.md shows no $first";
+    my ($text) = <$in> =~ $part or die "$name shows nothing like $part";
 
-    return $block;
+    return $text;
 }
 
 
@@ -41,22 +40,28 @@ sub replace {
     my ($text, %by) = @_;
 
     for my $old (keys %by) {
-        $text =~ s/\Q$old\E/$by{$old}/g or die "directives.md has no $old";
+        $text =~ s/\Q$old\E/$by{$old}/g or die "the docs have no $old";
     }
 
     return $text;
 }
 
 
-my $log = replace(documented('log_format'),
-    'log_format zertiban' => 'log_format documented',
-    '/var/log/nginx/zertiban.log zertiban'
-        => '%%DIR%%/logs/access-documented.log documented');
+my $log = replace(documented('examples/production.conf',
+                             qr/^(log_format .*?;\n)/ms),
+    'log_format zertiban_calls' => 'log_format documented');
 
-my $cache = replace(documented('proxy_cache_path'),
+my $cache = documented('directives.md',
+                       qr/^```nginx\n(proxy_cache_path .*?)^```$/ms);
+
+# the settings of the gate, and at the end those of the upstream
+
+$cache =~ s/.*\K^ *\.\.\.\n//ms;
+
+$cache = replace($cache,
     '/var/cache/nginx/zertiban' => '%%DIR%%/cache',
     'server {' => 'server { listen 127.0.0.1:%%PORT_cache%%;',
-    'https://nc-api.zertiban.com' => 'http://%%API%%',
+    'https://zertiban_api' => 'http://%%API%%',
     '...' => <<'EOF');
 zertiban_token_endpoint %%IDP%%;
         zertiban_client_id client-cache;
@@ -656,9 +661,11 @@ request('/accel?client=slow-walk&tenant=a&to=/page.html',
 my ($line) = grep { m{GET /two} }
              split /^/, $t->read_file('logs/access-documented.log');
 
-is($line, '127.0.0.1 "GET /two?client=slow-one&tenant=b HTTP/1.1" 200'
-          . " tenant=tenant-b token=hit wait=0.000 error=-\n",
-   'the log format of directives.md');
+like($line, qr{^127\.0\.0\.1\ \[[-+:T\d]+\]
+               \ "GET\ /two\?client=slow-one&tenant=b\ HTTP/1\.1"\ 200
+               \ id=\w{32}\ time=[\d.]+
+               \ tenant=tenant-b\ token=hit\ wait=0\.000\ error=-\ api=200$}x,
+     'the log format of production.conf');
 
 # two businesses and the cache key of directives.md
 
