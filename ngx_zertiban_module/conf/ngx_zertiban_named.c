@@ -122,7 +122,9 @@ ngx_zertiban_named_credential(ngx_conf_t *cf,
 
     identity.grant = &conf->source->grant;
 
-    ngx_str_null(&identity.secret);
+    /* memcmp() is not to be given NULL */
+
+    ngx_str_set(&identity.secret, "");
 
     if (conf->pairs) {
         identity.kind = NGX_ZERTIBAN_BY_FILE;
