@@ -454,6 +454,13 @@ ngx_zertiban_zone_say(ngx_zertiban_zone_t *zone, u_char *key,
 
     node = ngx_zertiban_node_find(zone, key);
 
+    if (node && node->pinned < zone->configuration) {
+
+        /* it must not go for its own tries */
+
+        node->pinned = zone->configuration;
+    }
+
     if (node && ngx_zertiban_node_tries(zone, node)) {
         say = (node->tries->said != what);
         node->tries->said = what;

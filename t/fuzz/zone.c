@@ -105,7 +105,13 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
             break;
 
         case 6:
-            ngx_zertiban_zone_pin(fz->zone, c->key);
+            if (how & 1) {
+                (void) ngx_zertiban_zone_say(fz->zone, c->key, 1 + how);
+
+            } else {
+                ngx_zertiban_zone_pin(fz->zone, c->key);
+            }
+
             c->pinned = (ngx_zertiban_node_find(fz->zone, c->key) != NULL);
             break;
 
