@@ -396,6 +396,11 @@ ngx_zertiban_zone_begin(ngx_zertiban_zone_t *zone, u_char *key,
     }
 
     if (tries) {
+
+        /* a delay is over, or is one of other pairs, and void */
+
+        node->retry = ngx_current_msec;
+
         n = ngx_zertiban_tries_begin(tries, tags, zone->configuration,
                                      ngx_zertiban_node_valid(node)
                                      && ngx_zertiban_before(ngx_current_msec,
