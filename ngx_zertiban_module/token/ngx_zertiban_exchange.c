@@ -296,8 +296,8 @@ ngx_zertiban_exchange_handler(void *data, ngx_zertiban_verdict_t *verdict,
 
 /*
  * Returns NGX_AGAIN if the next pair is tried, NGX_DONE if there is none and
- * the token of another one is as good as before, and NGX_DECLINED if the
- * exchange has failed.
+ * the token of another one is as good as before, or the exchange is somebody
+ * else's now, and NGX_DECLINED if it has failed.
  */
 
 static ngx_int_t
@@ -314,10 +314,13 @@ ngx_zertiban_exchange_refused(ngx_zertiban_credential_t *credential,
 
     i = ngx_zertiban_pairs_tried(pairs);
 
-    refusals = ngx_zertiban_zone_refuse(
-                                     ngx_zertiban_credential_zone(credential),
-                                     credential->key, credential->lease,
-                                     pairs->list.tags.pairs[i], &delay);
+    if (ngx_zertiban_zone_refuse(ngx_zertiban_credential_zone(credential),
+                                 credential->key, credential->lease,
+                                 pairs->list.tags.pairs[i], &refusals, &delay)
+        != NGX_OK)
+    {
+        return NGX_DONE;
+    }
 
     if (attempts->why_len == 0) {
         attempts->refused = i;

@@ -422,27 +422,33 @@ ngx_zertiban_zone_begin(ngx_zertiban_zone_t *zone, u_char *key,
 }
 
 
-ngx_uint_t
+ngx_int_t
 ngx_zertiban_zone_refuse(ngx_zertiban_zone_t *zone, u_char *key,
-    ngx_uint_t lease, ngx_zertiban_tag_t pair, ngx_msec_t *delay)
+    ngx_uint_t lease, ngx_zertiban_tag_t pair, ngx_uint_t *refusals,
+    ngx_msec_t *delay)
 {
-    ngx_uint_t            refusals;
+    ngx_int_t             rc;
     ngx_zertiban_node_t  *node;
 
-    refusals = 0;
+    rc = NGX_DECLINED;
+    *refusals = 0;
     *delay = 0;
 
     ngx_zertiban_shm_lock(zone);
 
     node = ngx_zertiban_node_find(zone, key);
 
-    if (node && node->lease == lease && node->tries) {
-        refusals = ngx_zertiban_tries_refuse(node->tries, pair, delay);
+    if (node && node->lease == lease) {
+        rc = NGX_OK;
+
+        if (node->tries) {
+            *refusals = ngx_zertiban_tries_refuse(node->tries, pair, delay);
+        }
     }
 
     ngx_zertiban_shm_unlock(zone);
 
-    return refusals;
+    return rc;
 }
 
 

@@ -416,6 +416,7 @@ static void
 fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
 {
     ngx_msec_t              delay;
+    ngx_uint_t              refusals;
     ngx_zertiban_outcome_t  outcome;
 
     if (c->lease == 0) {
@@ -425,7 +426,7 @@ fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
     if (c->norder > c->tried) {
         (void) ngx_zertiban_zone_refuse(fz->zone, c->key, c->lease,
                                         c->tags.pairs[c->order[c->tried]],
-                                        &delay);
+                                        &refusals, &delay);
         fuzz_check(delay <= 3600000);
 
         if (c->tried + 1 < c->norder) {
