@@ -161,7 +161,7 @@ ngx_zertiban_named_credential(ngx_conf_t *cf,
 }
 
 
-/* locations that ask for another scope, or elsewhere, have pairs of their own */
+/* locations that ask elsewhere, or for another scope, have their own pairs */
 
 static ngx_zertiban_credential_t *
 ngx_zertiban_named_create(ngx_conf_t *cf,

@@ -432,7 +432,6 @@ ngx_zertiban_zone_refuse(ngx_zertiban_zone_t *zone, u_char *key,
 
     rc = NGX_DECLINED;
     *refusals = 0;
-    *delay = 0;
 
     ngx_zertiban_shm_lock(zone);
 

@@ -134,10 +134,11 @@ ngx_int_t ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, u_char *key,
  * their number.  "*spare" is 1 if none of them is needed: the token's own pair
  * is not among them.
  *
- * ngx_zertiban_zone_refuse() says that one was refused: "*refusals" is how often
- * it was in a row, and "*delay" how long it is left out then, ms, if there are
- * others.  Returns NGX_OK, or NGX_DECLINED if the lease has gone to somebody
- * else: no other pair is to be tried.
+ * ngx_zertiban_zone_refuse() says that one was refused: "*refusals" is how
+ * often it was in a row, and "*delay" how long it is left out then, ms, if
+ * there are others: no less than it was before.  Returns NGX_OK, or
+ * NGX_DECLINED if the lease has gone to somebody else: no other pair is to be
+ * tried.
  */
 
 ngx_uint_t ngx_zertiban_zone_begin(ngx_zertiban_zone_t *zone, u_char *key,

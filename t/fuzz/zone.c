@@ -423,6 +423,8 @@ fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
         return;
     }
 
+    delay = 0;
+
     if (c->norder > c->tried) {
         (void) ngx_zertiban_zone_refuse(fz->zone, c->key, c->lease,
                                         c->tags.pairs[c->order[c->tried]],
