@@ -14,8 +14,13 @@
 static ngx_zertiban_credential_t *ngx_zertiban_named_create(ngx_conf_t *cf,
     ngx_zertiban_credentials_t *credentials, ngx_zertiban_loc_conf_t *conf,
     ngx_zertiban_identity_t *identity);
+static ngx_zertiban_credential_t *ngx_zertiban_named_twin(
+    ngx_zertiban_credentials_t *credentials,
+    ngx_zertiban_credential_t *twin, ngx_zertiban_identity_t *identity);
 static char *ngx_zertiban_named_add(ngx_conf_t *cf,
-    ngx_zertiban_loc_conf_t *conf);
+    ngx_zertiban_credentials_t *credentials, ngx_zertiban_loc_conf_t *conf);
+static char *ngx_zertiban_named_added(ngx_conf_t *cf,
+    ngx_zertiban_loc_conf_t *conf, ngx_int_t rc);
 
 
 char *
@@ -122,7 +127,9 @@ ngx_zertiban_named_credential(ngx_conf_t *cf,
 
     identity.grant = &conf->source->grant;
 
-    ngx_str_null(&identity.secret);
+    /* memcmp() is not to be given NULL */
+
+    ngx_str_set(&identity.secret, "");
 
     if (conf->pairs) {
         identity.kind = NGX_ZERTIBAN_BY_FILE;
@@ -149,23 +156,31 @@ ngx_zertiban_named_credential(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    return conf->pairs ? NGX_CONF_OK : ngx_zertiban_named_add(cf, conf);
+    return conf->pairs ? NGX_CONF_OK
+                       : ngx_zertiban_named_add(cf, credentials, conf);
 }
 
 
-/* those that ask for another scope, or elsewhere, have pairs of their own */
+/* locations that ask elsewhere, or for another scope, have their own pairs */
 
 static ngx_zertiban_credential_t *
 ngx_zertiban_named_create(ngx_conf_t *cf,
     ngx_zertiban_credentials_t *credentials, ngx_zertiban_loc_conf_t *conf,
     ngx_zertiban_identity_t *identity)
 {
-    ngx_zertiban_pairs_t  *pairs;
+    ngx_zertiban_pairs_t       *pairs;
+    ngx_zertiban_credential_t  *twin;
 
     pairs = conf->pairs;
 
     if (pairs == NULL) {
         pairs = ngx_zertiban_pairs_create(cf->pool, NULL);
+
+        twin = ngx_zertiban_named_twin(credentials, NULL, identity);
+
+        if (pairs && twin) {
+            pairs->list = twin->pairs->list;
+        }
 
     } else if (pairs->owned) {
         pairs = ngx_zertiban_pairs_copy(cf->pool, pairs);
@@ -183,18 +198,75 @@ ngx_zertiban_named_create(ngx_conf_t *cf,
 }
 
 
-static char *
-ngx_zertiban_named_add(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
+/*
+ * Those that differ in a time, or the resolver, only are one in the zone: it is
+ * for each worker that they are two, and so the secrets are those of both.
+ * "twin" is the last one found, or NULL.
+ */
+
+static ngx_zertiban_credential_t *
+ngx_zertiban_named_twin(ngx_zertiban_credentials_t *credentials,
+    ngx_zertiban_credential_t *twin, ngx_zertiban_identity_t *identity)
 {
-    ngx_zertiban_pairs_t  *pairs;
+    ngx_queue_t              *q;
+    ngx_zertiban_identity_t   other;
+
+    q = twin ? &twin->queue : ngx_queue_sentinel(&credentials->pinned);
+
+    for (q = ngx_queue_next(q);
+         q != ngx_queue_sentinel(&credentials->pinned);
+         q = ngx_queue_next(q))
+    {
+        twin = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
+
+        other = *identity;
+        other.grant = twin->identity.grant;
+
+        if (ngx_zertiban_grant_equal(identity->grant, other.grant)
+            && ngx_zertiban_identity_cmp(&other, &twin->identity) == 0)
+        {
+            return twin;
+        }
+    }
+
+    return NULL;
+}
+
+
+static char *
+ngx_zertiban_named_add(ngx_conf_t *cf, ngx_zertiban_credentials_t *credentials,
+    ngx_zertiban_loc_conf_t *conf)
+{
+    ngx_int_t                   rc;
+    ngx_zertiban_credential_t  *twin;
+
+    rc = NGX_OK;
+
+    for (twin = ngx_zertiban_named_twin(credentials, NULL,
+                                        &conf->credential->identity);
+         twin && rc == NGX_OK;
+         twin = ngx_zertiban_named_twin(credentials, twin,
+                                        &conf->credential->identity))
+    {
+        rc = ngx_zertiban_pairs_add(twin->pairs,
+                                    &conf->client_id->complex.value,
+                                    &conf->client_secret->complex.value);
+    }
+
+    return ngx_zertiban_named_added(cf, conf, rc);
+}
+
+
+static char *
+ngx_zertiban_named_added(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf,
+    ngx_int_t rc)
+{
     ngx_zertiban_value_t  *secret;
 
-    pairs = conf->credential->pairs;
     secret = conf->client_secret;
 
-    switch (ngx_zertiban_pairs_add(pairs, &conf->client_id->complex.value,
-                                   &secret->complex.value))
-    {
+    switch (rc) {
+
     case NGX_OK:
         break;
 
@@ -213,7 +285,7 @@ ngx_zertiban_named_add(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (pairs->list.tags.n > 1) {
+    if (conf->credential->pairs->list.tags.n > 1) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"%V\" is another secret of client \"%V\": it is used "
                       "where the one before it is refused, in %V:%ui",

@@ -26,6 +26,8 @@ static void ngx_zertiban_exchange_handler(void *data,
     ngx_zertiban_verdict_t *verdict, ngx_msec_t sent);
 static ngx_int_t ngx_zertiban_exchange_refused(
     ngx_zertiban_credential_t *credential, ngx_zertiban_verdict_t *verdict);
+static ngx_int_t ngx_zertiban_exchange_spared(
+    ngx_zertiban_credential_t *credential, ngx_zertiban_verdict_t *verdict);
 static void ngx_zertiban_exchange_end(ngx_zertiban_credential_t *credential,
     ngx_zertiban_verdict_t *verdict, ngx_msec_t sent);
 static void ngx_zertiban_exchange_publish(
@@ -272,8 +274,17 @@ ngx_zertiban_exchange_handler(void *data, ngx_zertiban_verdict_t *verdict,
 
     credentials = ngx_zertiban_credential_set(credential);
 
-    rc = (verdict && verdict->refused && credential->pairs)
-         ? ngx_zertiban_exchange_refused(credential, verdict) : NGX_DECLINED;
+    rc = NGX_DECLINED;
+
+    if (verdict && credential->pairs) {
+
+        if (verdict->refused) {
+            rc = ngx_zertiban_exchange_refused(credential, verdict);
+
+        } else if (credential->pairs->attempts.spare) {
+            rc = ngx_zertiban_exchange_spared(credential, verdict);
+        }
+    }
 
     if (rc == NGX_AGAIN) {
         return;
@@ -296,8 +307,8 @@ ngx_zertiban_exchange_handler(void *data, ngx_zertiban_verdict_t *verdict,
 
 /*
  * Returns NGX_AGAIN if the next pair is tried, NGX_DONE if there is none and
- * the token of another one is as good as before, and NGX_DECLINED if the
- * exchange has failed.
+ * the token of another one is as good as before, or the exchange is somebody
+ * else's now, and NGX_DECLINED if it has failed.
  */
 
 static ngx_int_t
@@ -314,10 +325,15 @@ ngx_zertiban_exchange_refused(ngx_zertiban_credential_t *credential,
 
     i = ngx_zertiban_pairs_tried(pairs);
 
-    refusals = ngx_zertiban_zone_refuse(
-                                     ngx_zertiban_credential_zone(credential),
-                                     credential->key, credential->lease,
-                                     pairs->list.tags.pairs[i], &delay);
+    delay = 0;
+
+    if (ngx_zertiban_zone_refuse(ngx_zertiban_credential_zone(credential),
+                                 credential->key, credential->lease,
+                                 pairs->list.tags.pairs[i], &refusals, &delay)
+        != NGX_OK)
+    {
+        return NGX_DONE;
+    }
 
     if (attempts->why_len == 0) {
         attempts->refused = i;
@@ -344,6 +360,44 @@ ngx_zertiban_exchange_refused(ngx_zertiban_credential_t *credential,
     }
 
     return NGX_DECLINED;
+}
+
+
+/*
+ * A better pair than the one in use has failed in another way, for which that
+ * one is not to be delayed.  Returns as ngx_zertiban_exchange_refused().
+ */
+
+static ngx_int_t
+ngx_zertiban_exchange_spared(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_verdict_t *verdict)
+{
+    ngx_uint_t               i;
+    ngx_zertiban_pairs_t    *pairs;
+    ngx_zertiban_outcome_t   outcome;
+
+    if (verdict->error == NGX_ZERTIBAN_OK
+        || verdict->error == NGX_ZERTIBAN_BUSY)
+    {
+        return NGX_DECLINED;
+    }
+
+    pairs = credential->pairs;
+    i = ngx_zertiban_pairs_tried(pairs);
+
+    outcome.delay = (verdict->retry_after > 0)
+                    ? (ngx_msec_t) verdict->retry_after * 1000 : 0;
+
+    if (ngx_zertiban_zone_refuse(ngx_zertiban_credential_zone(credential),
+                                 credential->key, credential->lease,
+                                 pairs->list.tags.pairs[i], &outcome.failures,
+                                 &outcome.delay)
+        == NGX_OK)
+    {
+        ngx_zertiban_report_failure(credential, verdict, &outcome);
+    }
+
+    return NGX_DONE;
 }
 
 

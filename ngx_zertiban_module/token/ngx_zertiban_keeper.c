@@ -42,6 +42,7 @@ static void ngx_zertiban_keeper_found(ngx_zertiban_credential_t *credential,
 static void ngx_zertiban_keeper_ended(ngx_zertiban_credential_t *credential);
 static void ngx_zertiban_keeper_changed(void *data);
 static void ngx_zertiban_keeper_due(ngx_zertiban_credential_t *credential);
+static void ngx_zertiban_keeper_watch(ngx_zertiban_credential_t *credential);
 static void ngx_zertiban_keeper_abandoned(
     ngx_zertiban_credential_t *credential);
 static void ngx_zertiban_keeper_lapse(ngx_zertiban_credential_t *credential);
@@ -94,9 +95,14 @@ ngx_zertiban_keeper_start_handler(ngx_event_t *ev)
 
         ngx_zertiban_zone_pin(zone, credential->key);
 
-        /* a worker that is new may come long after the configuration */
+        /*
+         * a worker that is new may come long after the configuration; an
+         * exchange of an early request has read the file, and uses it
+         */
 
-        ngx_zertiban_exchange_read_pairs(credential);
+        if (credential->exchange == NULL) {
+            ngx_zertiban_exchange_read_pairs(credential);
+        }
 
         ngx_zertiban_credential_arm(credential, next);
 
@@ -258,7 +264,7 @@ ngx_zertiban_keeper_ask(ngx_zertiban_credential_t *credential,
 static ngx_msec_t
 ngx_zertiban_keeper_next(ngx_zertiban_credential_t *credential)
 {
-    ngx_msec_t             next, watch;
+    ngx_msec_t             next;
     ngx_zertiban_look_t   *look;
     ngx_zertiban_pairs_t  *pairs;
 
@@ -275,17 +281,19 @@ ngx_zertiban_keeper_next(ngx_zertiban_credential_t *credential)
         pairs->changed = 0;
     }
 
-    pairs->watched = (pairs->file.len && look->refused);
-
-    if (pairs->watched) {
-        watch = ngx_current_msec + NGX_ZERTIBAN_WATCH;
-
-        if (ngx_zertiban_before(watch, next)) {
-            next = watch;
-        }
+    if (pairs->file.len == 0 || !look->refused) {
+        pairs->watched = 0;
+        return next;
     }
 
-    return next;
+    /* requests that look do not put it off */
+
+    if (!pairs->watched) {
+        pairs->watched = 1;
+        pairs->watch = ngx_current_msec + NGX_ZERTIBAN_WATCH;
+    }
+
+    return ngx_zertiban_before(pairs->watch, next) ? pairs->watch : next;
 }
 
 
@@ -496,11 +504,7 @@ ngx_zertiban_keeper_due(ngx_zertiban_credential_t *credential)
         return;
     }
 
-    if (credential->pairs && credential->pairs->watched
-        && credential->exchange == NULL)
-    {
-        ngx_zertiban_exchange_read_pairs(credential);
-    }
+    ngx_zertiban_keeper_watch(credential);
 
     ngx_memzero(&ask, sizeof(ngx_zertiban_ask_t));
 
@@ -513,6 +517,27 @@ ngx_zertiban_keeper_due(ngx_zertiban_credential_t *credential)
 
     if (ngx_zertiban_keeper_ask(credential, &ask) != NGX_OK && !ask.fetch) {
         credential->used = 0;
+    }
+}
+
+
+static void
+ngx_zertiban_keeper_watch(ngx_zertiban_credential_t *credential)
+{
+    ngx_zertiban_pairs_t  *pairs;
+
+    pairs = credential->pairs;
+
+    if (pairs == NULL || !pairs->watched
+        || ngx_zertiban_before(ngx_current_msec, pairs->watch))
+    {
+        return;
+    }
+
+    pairs->watch = ngx_current_msec + NGX_ZERTIBAN_WATCH;
+
+    if (credential->exchange == NULL) {
+        ngx_zertiban_exchange_read_pairs(credential);
     }
 }
 

@@ -63,6 +63,8 @@ typedef struct {
     u_char                     *other;            /* to read another one */
 
     ngx_zertiban_attempts_t     attempts;         /* of this worker */
+    ngx_msec_t                  watch;            /* while watched, the next
+                                                     look at the file */
 
     unsigned                    owned:1;          /* by a credential */
     unsigned                    unread:1;         /* read again anyway */

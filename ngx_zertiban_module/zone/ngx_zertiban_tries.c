@@ -15,6 +15,7 @@
 #define NGX_ZERTIBAN_REFUSED_MAX  3600000
 
 
+static ngx_uint_t ngx_zertiban_tries_rank(ngx_zertiban_try_t *try);
 static void ngx_zertiban_tries_renew(ngx_zertiban_tries_t *tries,
     ngx_zertiban_tags_t *tags);
 static ngx_uint_t ngx_zertiban_tries_find(ngx_zertiban_tries_t *tries,
@@ -27,7 +28,7 @@ ngx_zertiban_tries_begin(ngx_zertiban_tries_t *tries, ngx_zertiban_tags_t *tags,
     ngx_uint_t configuration, ngx_uint_t better, ngx_uint_t *order,
     ngx_uint_t *spare)
 {
-    ngx_uint_t  i, n, last, late;
+    ngx_uint_t  i, n, last, rank;
 
     if (tries->all != tags->all) {
         ngx_zertiban_tries_renew(tries, tags);
@@ -45,24 +46,35 @@ ngx_zertiban_tries_begin(ngx_zertiban_tries_t *tries, ngx_zertiban_tags_t *tags,
 
     n = 0;
 
-    for (late = 0; late < 2; late++) {
+    for (rank = 0; rank < 3; rank++) {
 
-        for (i = 0; i < last; i++) {
-            if (ngx_zertiban_before(ngx_current_msec, tries->pairs[i].retry)
-                == late)
-            {
-                order[n++] = i;
-            }
+        if (*spare && rank == 2) {
+            break;
         }
 
-        if (*spare) {
-            break;
+        for (i = 0; i < last; i++) {
+            if (ngx_zertiban_tries_rank(&tries->pairs[i]) == rank) {
+                order[n++] = i;
+            }
         }
     }
 
     ngx_zertiban_tries_plan(tries);
 
     return n;
+}
+
+
+/* one that was refused may fail in other ways, and is no better until then */
+
+static ngx_uint_t
+ngx_zertiban_tries_rank(ngx_zertiban_try_t *try)
+{
+    if (try->refusals == 0) {
+        return 0;
+    }
+
+    return ngx_zertiban_before(ngx_current_msec, try->retry) ? 2 : 1;
 }
 
 
@@ -98,9 +110,9 @@ ngx_zertiban_tries_refuse(ngx_zertiban_tries_t *tries, ngx_zertiban_tag_t tag,
 
     try = &tries->pairs[i];
 
-    *delay = ngx_min((ngx_msec_t) NGX_ZERTIBAN_REFUSED_MIN
-                     << ngx_min(try->refusals, 10),
-                     NGX_ZERTIBAN_REFUSED_MAX);
+    *delay = ngx_max(*delay, ngx_min((ngx_msec_t) NGX_ZERTIBAN_REFUSED_MIN
+                                     << ngx_min(try->refusals, 10),
+                                     NGX_ZERTIBAN_REFUSED_MAX));
 
     try->refusals++;
     try->retry = ngx_current_msec + *delay;

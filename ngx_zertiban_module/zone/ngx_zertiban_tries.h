@@ -43,7 +43,8 @@ typedef struct {
  * that were tried before stays only if they are all the same.
  *
  * Returns how many are to be tried: "order" has their places in "tags".  First
- * are those that may be, then those that were refused a short time ago.  With
+ * are those that were not refused, then those that were, and last those that
+ * were a short time ago.  With
  * "better" only those that are better than the one in use are tried, if that is
  * among them, and not before it is time: "*spare" is 1 then.
  */
@@ -52,7 +53,10 @@ ngx_uint_t ngx_zertiban_tries_begin(ngx_zertiban_tries_t *tries,
     ngx_zertiban_tags_t *tags, ngx_uint_t configuration, ngx_uint_t better,
     ngx_uint_t *order, ngx_uint_t *spare);
 
-/* the pair is refused; returns how often it was, or 0 if it is unknown */
+/*
+ * The pair is refused, and left out for at least "*delay", which is set to that
+ * time; returns how often it was, or 0 if it is unknown.
+ */
 
 ngx_uint_t ngx_zertiban_tries_refuse(ngx_zertiban_tries_t *tries,
     ngx_zertiban_tag_t tag, ngx_msec_t *delay);

@@ -396,6 +396,11 @@ ngx_zertiban_zone_begin(ngx_zertiban_zone_t *zone, u_char *key,
     }
 
     if (tries) {
+
+        /* a delay is over, or is one of other pairs, and void */
+
+        node->retry = ngx_current_msec;
+
         n = ngx_zertiban_tries_begin(tries, tags, zone->configuration,
                                      ngx_zertiban_node_valid(node)
                                      && ngx_zertiban_before(ngx_current_msec,
@@ -417,27 +422,32 @@ ngx_zertiban_zone_begin(ngx_zertiban_zone_t *zone, u_char *key,
 }
 
 
-ngx_uint_t
+ngx_int_t
 ngx_zertiban_zone_refuse(ngx_zertiban_zone_t *zone, u_char *key,
-    ngx_uint_t lease, ngx_zertiban_tag_t pair, ngx_msec_t *delay)
+    ngx_uint_t lease, ngx_zertiban_tag_t pair, ngx_uint_t *refusals,
+    ngx_msec_t *delay)
 {
-    ngx_uint_t            refusals;
+    ngx_int_t             rc;
     ngx_zertiban_node_t  *node;
 
-    refusals = 0;
-    *delay = 0;
+    rc = NGX_DECLINED;
+    *refusals = 0;
 
     ngx_zertiban_shm_lock(zone);
 
     node = ngx_zertiban_node_find(zone, key);
 
-    if (node && node->lease == lease && node->tries) {
-        refusals = ngx_zertiban_tries_refuse(node->tries, pair, delay);
+    if (node && node->lease == lease) {
+        rc = NGX_OK;
+
+        if (node->tries) {
+            *refusals = ngx_zertiban_tries_refuse(node->tries, pair, delay);
+        }
     }
 
     ngx_zertiban_shm_unlock(zone);
 
-    return refusals;
+    return rc;
 }
 
 
@@ -453,6 +463,13 @@ ngx_zertiban_zone_say(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_zertiban_shm_lock(zone);
 
     node = ngx_zertiban_node_find(zone, key);
+
+    if (node && node->pinned < zone->configuration) {
+
+        /* it must not go for its own tries */
+
+        node->pinned = zone->configuration;
+    }
 
     if (node && ngx_zertiban_node_tries(zone, node)) {
         say = (node->tries->said != what);

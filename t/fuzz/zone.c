@@ -105,7 +105,13 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
             break;
 
         case 6:
-            ngx_zertiban_zone_pin(fz->zone, c->key);
+            if (how & 1) {
+                (void) ngx_zertiban_zone_say(fz->zone, c->key, 1 + how);
+
+            } else {
+                ngx_zertiban_zone_pin(fz->zone, c->key);
+            }
+
             c->pinned = (ngx_zertiban_node_find(fz->zone, c->key) != NULL);
             break;
 
@@ -410,16 +416,19 @@ static void
 fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
 {
     ngx_msec_t              delay;
+    ngx_uint_t              refusals;
     ngx_zertiban_outcome_t  outcome;
 
     if (c->lease == 0) {
         return;
     }
 
+    delay = 0;
+
     if (c->norder > c->tried) {
         (void) ngx_zertiban_zone_refuse(fz->zone, c->key, c->lease,
                                         c->tags.pairs[c->order[c->tried]],
-                                        &delay);
+                                        &refusals, &delay);
         fuzz_check(delay <= 3600000);
 
         if (c->tried + 1 < c->norder) {
