@@ -61,6 +61,7 @@ my $config = <<'EOT';
 
             location /both/other {
                 zertiban_client_secret other-secret;
+                zertiban_timeout 5s;
                 proxy_pass http://%%API%%;
             }
         }

@@ -13,7 +13,8 @@ use Zertiban::Test;
 use constant { NEW => 'new secret-of-new', OLD => 'old secret-of-old',
                OLDER => 'older secret-of-older' };
 
-my @names = qw(best spare all slow rejected broken other limited known late);
+my @names = qw(best spare all slow rejected broken other limited known late
+               telling);
 
 my $api = Zertiban::API->new();
 my %idp = map { $_ => Zertiban::IdP->new() } @names;
@@ -66,6 +67,15 @@ $accounts{slow}->answer_to($_, sub {
     $_[0]->reply_after(1.2, Zertiban::Accounts::refusal());
 }) for @pairs;
 
+# what is said of a pair, or of another one, may have its secret in it
+
+my %said = (NEW, 'not secret-of-old', OLD, 'not secret-of-new',
+            OLDER, 'neither secret-of-new nor secret-of-old');
+
+$accounts{telling}->answer_to($_, Zertiban::IdP::json(401,
+        error => 'invalid_client', error_description => $said{$_}))
+    for @pairs;
+
 # a pair that comes to be accepted
 
 $accounts{late}->revoke(NEW);
@@ -117,7 +127,7 @@ is(scalar @warned, 1, 'one warning');
 like($warned[0], qr/client "new", pair 1 of credentials file ".*file-spare"/,
      'says which pair is refused');
 like($warned[0], qr/status 401, error "invalid_client"/, 'and why');
-like($warned[0], qr/client "old", .* in 5000 ms/,
+like($warned[0], qr/client "old" is used instead, .* in 5000 ms/,
      'which one is used, and when the first is tried again');
 is(my @none = lines('error', 'spare'), 0, 'that is no error');
 
@@ -155,6 +165,12 @@ like($errors[0], qr/credentials file ".*file-all".*attempt 1, next in (\d+) ms/,
      'names the file, and says when the next attempt is');
 cmp_ok(($errors[0] =~ /next in (\d+) ms/)[0], '>=', 4500,
        'which is after the delay for a refused credential');
+
+
+# nothing is told of a secret that is in the file
+
+is(status('telling'), 502, 'a text that has the secret of another pair');
+is(scalar(() = $t->error_log(qr/secret-of-/)), 0, 'is not in the log');
 
 
 # zertiban_timeout is for all of them

@@ -8,11 +8,12 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Zertiban::Accounts;
+use Zertiban::Shim;
 use Zertiban::Test;
 
 use constant { NEW => 'new secret-of-new', OLD => 'old secret-of-old' };
 
-my @ways = qw(reload kill upgrade changed leave);
+my @ways = qw(reload kill upgrade changed leave emptied);
 my $api = Zertiban::API->new();
 my %idp = map { $_ => Zertiban::IdP->new() } @ways;
 my %accounts = map { $_ => Zertiban::Accounts->new($idp{$_}) } @ways;
@@ -145,5 +146,28 @@ $idp{leave}->reply($_) for $idp{leave}->held();
 is($t->get('/')->{status}, 200, 'leave: the exchange goes on without a client');
 is_deeply([$accounts{leave}->tried()], [NEW, OLD], 'leave: to its end');
 $t->finish();
+
+
+# the zone is emptied, since a worker has died in it, so another one begins as
+# well: the first one does not go on beside it
+
+my $shim = Zertiban::Shim->new();
+
+$t = gateway('emptied', workers => 3, env => $shim->env());
+$held{emptied} = 1;
+$shim->strike('KILL', 'look', '');
+
+ok(wait_until(sub { $shim->hit() }), 'emptied: a worker is killed in the zone');
+ok(wait_until(sub { $accounts{emptied}->tried() == 4 }),
+   'emptied: another one begins an exchange');
+
+my ($first) = grep { Zertiban::Accounts::pair($_) eq OLD }
+              @{$idp{emptied}{requests}};
+
+$accounts{emptied}->answer_to(OLD, Zertiban::Accounts::refusal());
+$first->reply(Zertiban::Accounts::refusal());
+$t->barrier('/');
+is($accounts{emptied}->tried(), 4, 'emptied: the first one tries no other pair');
+$t->finish(allow => qr/exited on signal 9|was locked by/);
 
 done_testing();

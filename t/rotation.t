@@ -199,6 +199,12 @@ for my $name (sort keys %why) {
        "$name: a good one is found when it comes");
 }
 
+unlink path('vanished');
+exchanges_pass('vanished');
+is(scalar(() = lines('error', 'vanished')), 2,
+   'that it is gone again is another error');
+replace('vanished', NEW);
+
 replace('garbage', 'bad:id secret-of-bad');
 exchanges_pass('garbage');
 is(scalar(() = lines('error', 'garbage')), 2,

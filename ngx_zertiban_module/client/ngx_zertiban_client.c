@@ -34,7 +34,8 @@ struct ngx_zertiban_client_s {
 
     ngx_peer_connection_t         peer;
     ngx_buf_t                    *request;
-    ngx_str_t                     secrets[2];     /* that it holds */
+    ngx_str_t                    *secrets;        /* that are not shown */
+    ngx_uint_t                    nsecrets;
     ngx_zertiban_response_t      *response;
     ngx_msec_t                    sent;
 
@@ -80,8 +81,8 @@ static void ngx_zertiban_client_close_peer(ngx_zertiban_client_t *cl);
 
 ngx_zertiban_client_t *
 ngx_zertiban_client_create(ngx_zertiban_client_conf_t *conf, ngx_str_t *id,
-    ngx_str_t *secret, ngx_str_t *scope, ngx_zertiban_client_pt handler,
-    void *data)
+    ngx_str_t *secrets, ngx_uint_t n, ngx_str_t *scope,
+    ngx_zertiban_client_pt handler, void *data)
 {
     ngx_pool_t             *pool;
     ngx_zertiban_client_t  *cl;
@@ -113,10 +114,19 @@ ngx_zertiban_client_create(ngx_zertiban_client_conf_t *conf, ngx_str_t *id,
         goto failed;
     }
 
-    cl->secrets[0] = *secret;
+    /* what is sent of the first one as well */
 
-    cl->request = ngx_zertiban_request_create(pool, conf->endpoint, id, secret,
-                                              scope, &cl->secrets[1]);
+    cl->nsecrets = n + 1;
+
+    cl->secrets = ngx_palloc(pool, cl->nsecrets * sizeof(ngx_str_t));
+    if (cl->secrets == NULL) {
+        goto failed;
+    }
+
+    ngx_memcpy(cl->secrets, secrets, n * sizeof(ngx_str_t));
+
+    cl->request = ngx_zertiban_request_create(pool, conf->endpoint, id, secrets,
+                                              scope, &cl->secrets[n]);
     if (cl->request == NULL) {
         goto failed;
     }
@@ -666,8 +676,8 @@ ngx_zertiban_client_answer(ngx_zertiban_client_t *cl)
     ngx_memzero(&verdict, sizeof(ngx_zertiban_verdict_t));
 
     ngx_zertiban_token_parse(rp->status.code, rp->body,
-                             rp->body_last - rp->body, cl->secrets, 2,
-                             &verdict);
+                             rp->body_last - rp->body, cl->secrets,
+                             cl->nsecrets, &verdict);
 
     /* it is obeyed on 429 and 503 */
 
@@ -705,7 +715,9 @@ ngx_zertiban_client_unusable(ngx_zertiban_client_t *cl)
         return NULL;
     }
 
-    if (coding->len == 0 || ngx_zertiban_token_secret(coding, cl->secrets, 2)) {
+    if (coding->len == 0
+        || ngx_zertiban_token_secret(coding, cl->secrets, cl->nsecrets))
+    {
         return "the answer has a content coding";
     }
 

@@ -15,7 +15,7 @@
 
 
 static void ngx_zertiban_load_error(ngx_conf_t *cf, ngx_str_t *directive,
-    ngx_str_t *name, char *err, ngx_err_t no);
+    ngx_str_t *name, char *what, char *err, ngx_err_t no);
 static void ngx_zertiban_load_others(ngx_conf_t *cf, ngx_str_t *directive,
     ngx_str_t *name, ngx_zertiban_file_id_t *id);
 static void ngx_zertiban_load_pair(ngx_conf_t *cf, ngx_str_t *directive,
@@ -50,7 +50,7 @@ ngx_zertiban_load_secret(ngx_conf_t *cf, ngx_str_t *directive, ngx_str_t *name,
     n = ngx_zertiban_file_read(&file, secret->data,
                                NGX_ZERTIBAN_SECRET_MAX + 3, &id, &err, &no);
     if (n < 0) {
-        ngx_zertiban_load_error(cf, directive, &file, err, no);
+        ngx_zertiban_load_error(cf, directive, &file, "the secret", err, no);
         return NGX_ERROR;
     }
 
@@ -117,6 +117,7 @@ ngx_zertiban_load_pairs(ngx_conf_t *cf, ngx_str_t *directive,
     if (no) {
         err.data[err.len] = '\0';
         ngx_zertiban_load_error(cf, directive, &pairs->file,
+                                "a line with client id and secret",
                                 (char *) err.data, no);
         return NGX_ERROR;
     }
@@ -142,12 +143,12 @@ ngx_zertiban_load_pairs(ngx_conf_t *cf, ngx_str_t *directive,
 
 static void
 ngx_zertiban_load_error(ngx_conf_t *cf, ngx_str_t *directive, ngx_str_t *name,
-    char *err, ngx_err_t no)
+    char *what, char *err, ngx_err_t no)
 {
     if (no == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" names \"%V\", which %s: write the path of "
-                           "the file with the secret", directive, name, err);
+                           "a file with %s", directive, name, err, what);
 
     } else if (no == NGX_ENOENT
                && ngx_strlchr(name->data, name->data + name->len, '$'))
@@ -160,8 +161,8 @@ ngx_zertiban_load_error(ngx_conf_t *cf, ngx_str_t *directive, ngx_str_t *name,
     } else if (no == NGX_ENOENT) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, no,
                            "\"%V\" cannot open \"%V\", create it with "
-                           "\"install -m 0600 /dev/null %V\" and paste the "
-                           "secret into it: %s", directive, name, name, err);
+                           "\"install -m 0600 /dev/null %V\" and paste %s "
+                           "into it: %s", directive, name, name, what, err);
 
     } else if (no == NGX_EACCES) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, no,

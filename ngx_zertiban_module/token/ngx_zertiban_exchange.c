@@ -22,6 +22,8 @@ static ngx_uint_t ngx_zertiban_exchange_begin(
     ngx_zertiban_credential_t *credential);
 static ngx_int_t ngx_zertiban_exchange_attempt(
     ngx_zertiban_credential_t *credential);
+static ngx_uint_t ngx_zertiban_exchange_secrets(ngx_zertiban_pairs_t *pairs,
+    ngx_str_t *secrets);
 static void ngx_zertiban_exchange_handler(void *data,
     ngx_zertiban_verdict_t *verdict, ngx_msec_t sent);
 static ngx_int_t ngx_zertiban_exchange_refused(
@@ -199,9 +201,11 @@ ngx_zertiban_exchange_read_pairs(ngx_zertiban_credential_t *credential)
 
     rc = ngx_zertiban_pairs_read(pairs, &err);
 
-    if (rc != NGX_OK || pairs->changed) {
+    if (rc != NGX_OK || pairs->changed || pairs->bad) {
         ngx_zertiban_report_file(credential, rc, &err);
     }
+
+    pairs->bad = (rc != NGX_OK);
 }
 
 
@@ -210,9 +214,9 @@ ngx_zertiban_exchange_read_pairs(ngx_zertiban_credential_t *credential)
 static ngx_int_t
 ngx_zertiban_exchange_attempt(ngx_zertiban_credential_t *credential)
 {
-    ngx_str_t                *id, *secret;
+    ngx_str_t                *id, secrets[NGX_ZERTIBAN_PAIRS_MAX];
+    ngx_uint_t                n;
     ngx_msec_t                timeout;
-    ngx_zertiban_pair_t      *pair;
     ngx_zertiban_pairs_t     *pairs;
     ngx_zertiban_client_t    *client;
     ngx_zertiban_source_t    *source;
@@ -222,20 +226,20 @@ ngx_zertiban_exchange_attempt(ngx_zertiban_credential_t *credential)
 
     if (pairs) {
         pairs->attempts.next++;
-        pair = &pairs->list.elts[ngx_zertiban_pairs_tried(pairs)];
 
-        id = &pair->id;
-        secret = &pair->secret;
+        id = &pairs->list.elts[ngx_zertiban_pairs_tried(pairs)].id;
+        n = ngx_zertiban_exchange_secrets(pairs, secrets);
         timeout = ngx_max((ngx_msec_int_t) (pairs->attempts.deadline
                                             - ngx_current_msec), 1);
 
     } else {
         id = &credential->identity.id;
-        secret = &credential->identity.secret;
+        secrets[0] = credential->identity.secret;
+        n = 1;
         timeout = source->client->timeout;
     }
 
-    client = ngx_zertiban_client_create(source->client, id, secret,
+    client = ngx_zertiban_client_create(source->client, id, secrets, n,
                                         &source->grant.scope,
                                         ngx_zertiban_exchange_handler,
                                         credential);
@@ -258,6 +262,28 @@ ngx_zertiban_exchange_abort(ngx_zertiban_credential_t *credential,
 {
     ngx_zertiban_client_abort(credential->exchange);
     ngx_zertiban_exchange_release(credential, sent);
+}
+
+
+/* that of the pair that is tried comes first */
+
+static ngx_uint_t
+ngx_zertiban_exchange_secrets(ngx_zertiban_pairs_t *pairs, ngx_str_t *secrets)
+{
+    ngx_uint_t  i, n, tried;
+
+    tried = ngx_zertiban_pairs_tried(pairs);
+
+    secrets[0] = pairs->list.elts[tried].secret;
+    n = 1;
+
+    for (i = 0; i < pairs->list.tags.n; i++) {
+        if (i != tried) {
+            secrets[n++] = pairs->list.elts[i].secret;
+        }
+    }
+
+    return n;
 }
 
 
@@ -335,7 +361,11 @@ ngx_zertiban_exchange_refused(ngx_zertiban_credential_t *credential,
         return NGX_DONE;
     }
 
-    if (attempts->why_len == 0) {
+    /* what is new says more than what was known */
+
+    if (attempts->why_len == 0
+        || (refusals == 1 && attempts->refusals != 1))
+    {
         attempts->refused = i;
         attempts->refusals = refusals;
         attempts->delay = delay;

@@ -41,7 +41,8 @@ typedef struct {
     ngx_uint_t                  next;             /* after the one tried */
     ngx_msec_t                  deadline;
 
-    ngx_uint_t                  refused;          /* the first one that was, */
+    ngx_uint_t                  refused;          /* the first one that was,
+                                                     or has not been before, */
     ngx_uint_t                  refusals;         /* so often in a row, */
     ngx_msec_t                  delay;            /* left out for ms, */
     size_t                      why_len;          /* and why; 0: none was */
@@ -68,6 +69,7 @@ typedef struct {
 
     unsigned                    owned:1;          /* by a credential */
     unsigned                    unread:1;         /* read again anyway */
+    unsigned                    bad:1;            /* so it was read last */
     unsigned                    changed:1;        /* not tried since */
     unsigned                    watched:1;        /* some are refused */
 } ngx_zertiban_pairs_t;

@@ -220,11 +220,17 @@ void
 ngx_zertiban_report_refused(ngx_zertiban_credential_t *credential,
     ngx_zertiban_pair_t *pair)
 {
+    u_char                   *p, *last;
     ngx_uint_t                level;
     ngx_zertiban_pairs_t     *pairs;
     ngx_zertiban_attempts_t  *attempts;
+    u_char                    instead[NGX_ZERTIBAN_REASON_MAX];
 
-    static ngx_str_t  other = ngx_string("that of its token");
+    p = instead;
+    last = instead + sizeof(instead);
+
+    p = pair ? ngx_slprintf(p, last, "client \"%V\" is used instead", &pair->id)
+             : ngx_slprintf(p, last, "the token of another one is kept");
 
     pairs = credential->pairs;
     attempts = &pairs->attempts;
@@ -235,13 +241,13 @@ ngx_zertiban_report_refused(ngx_zertiban_credential_t *credential,
 
     ngx_log_error(level, ngx_cycle->log, 0,
                   "client \"%V\", pair %ui of %s \"%V\", is refused by "
-                  "\"%V\"%*s: another one is used, client \"%V\", the next "
-                  "attempt with the refused one in %M ms",
+                  "\"%V\"%*s: %*s, the next attempt with the refused one in "
+                  "%M ms",
                   &pairs->list.elts[attempts->refused].id,
                   attempts->refused + 1, ngx_zertiban_report_kind(credential),
                   &credential->identity.id, &credential->identity.grant->url,
-                  attempts->why_len, attempts->why,
-                  pair ? &pair->id : &other, attempts->delay);
+                  attempts->why_len, attempts->why, (size_t) (p - instead),
+                  instead, attempts->delay);
 }
 
 
@@ -280,12 +286,14 @@ ngx_zertiban_report_file(ngx_zertiban_credential_t *credential, ngx_int_t rc,
     ngx_str_t *err)
 {
     ngx_err_t              no;
+    ngx_str_t             *url;
     ngx_uint_t             say;
     ngx_zertiban_pairs_t  *pairs;
 
     no = (rc == NGX_DECLINED) ? ngx_errno : 0;
 
     pairs = credential->pairs;
+    url = &credential->identity.grant->url;
 
     say = ngx_zertiban_zone_say(ngx_zertiban_credential_zone(credential),
                                 credential->key,
@@ -293,29 +301,30 @@ ngx_zertiban_report_file(ngx_zertiban_credential_t *credential, ngx_int_t rc,
                                 ? pairs->list.tags.all
                                 : ngx_zertiban_pairs_seen(pairs));
 
-    if (!say) {
+    if (!say || (rc == NGX_OK && !pairs->changed)) {
         return;
     }
 
     if (rc == NGX_OK) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "credentials file \"%V\" has changed, it has %ui pairs "
-                      "now", &pairs->file, pairs->list.tags.n);
+                      "credentials file \"%V\" for \"%V\" has changed, it has "
+                      "%ui pairs now", &pairs->file, url, pairs->list.tags.n);
 
     } else if (no == NGX_EACCES) {
         ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, no,
-                      "credentials file \"%V\" has changed, and worker "
-                      "processes cannot read it, reload nginx to have it read: "
-                      "%V", &pairs->file, err);
+                      "credentials file \"%V\" for \"%V\" has changed, and "
+                      "worker processes cannot read it, reload nginx to have "
+                      "it read: %V", &pairs->file, url, err);
 
     } else if (no) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, no,
-                      "credentials file \"%V\" cannot be read, what it held "
-                      "before is used: %V", &pairs->file, err);
+                      "credentials file \"%V\" for \"%V\" cannot be read, "
+                      "what it held before is used: %V", &pairs->file, url,
+                      err);
 
     } else {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "credentials file \"%V\" %V, what it held before is "
-                      "used", &pairs->file, err);
+                      "credentials file \"%V\" for \"%V\" %V, what it held "
+                      "before is used", &pairs->file, url, err);
     }
 }
