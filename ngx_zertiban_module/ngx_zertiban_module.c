@@ -311,6 +311,7 @@ ngx_zertiban_create_main_conf(ngx_conf_t *cf)
      *     zmcf->values = NULL;
      *     zmcf->gates = NULL;
      *     zmcf->gated = 0;
+     *     zmcf->covered = 0;
      */
 
     if (ngx_zertiban_destination_create(cf, zmcf) != NGX_OK) {

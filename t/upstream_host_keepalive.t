@@ -22,7 +22,7 @@ my $dns = Zertiban::DNS->new(zone => {
 # are known to be good before they are there
 
 my %nginx = map { $_ => Zertiban::Nginx->new(env => $shim->env()) }
-            qw(literal variable scheme);
+            qw(literal variable scheme covered);
 
 my $dir = $nginx{literal}->dir();
 my $ca = Zertiban::CA->new($dir, 'ca');
@@ -92,6 +92,10 @@ for my $case (sort keys %cases) {
         literal => "proxy_pass https://$case;",
         variable => "set \$to $case; proxy_pass https://\$to;",
         scheme => "set \$to https://$case; proxy_pass \$to;",
+
+        # "limit_except" goes the first way, the location the second one
+        covered => "proxy_pass https://$case; grpc_pass 127.0.0.1:9;"
+                   . 'limit_except PUT { allow all; }',
     );
 
     $locations{$_} .= <<"EOF" for keys %open;

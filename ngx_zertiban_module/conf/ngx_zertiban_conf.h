@@ -36,6 +36,8 @@ typedef struct {
     ngx_array_t                    leads;       /* of ngx_zertiban_lead_t */
 
     unsigned                       gated:1;     /* some location is */
+    unsigned                       covered:1;   /* some way upstream is, by
+                                                   another in its location */
 } ngx_zertiban_main_conf_t;
 
 

@@ -130,8 +130,9 @@ ngx_zertiban_destination_init(ngx_conf_t *cf, ngx_zertiban_main_conf_t *zmcf)
 
         ngx_str_null(&proven);
 
-        if (!ngx_zertiban_destination_proven(lead, variable, lead[first].uscf,
-                                             &proven)
+        if (zmcf->covered
+            || !ngx_zertiban_destination_proven(lead, variable,
+                                                lead[first].uscf, &proven)
             || !ngx_zertiban_destination_proven(&lead[first], i - first,
                                                 lead[first].uscf, &proven))
         {

@@ -68,6 +68,7 @@ ngx_zertiban_handlers_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_command_t             *pass;
     ngx_http_conf_ctx_t       *ctx;
     ngx_http_core_loc_conf_t  *clcf;
+    ngx_zertiban_main_conf_t  *zmcf;
 
     pass = NULL;
     module = NULL;
@@ -97,6 +98,14 @@ ngx_zertiban_handlers_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (rv != NGX_CONF_OK) {
         return rv;
+    }
+
+    if (zlcf->handler) {
+
+        /* nginx may use the first one yet: that of "limit_except" */
+
+        zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
+        zmcf->covered = 1;
     }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
