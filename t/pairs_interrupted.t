@@ -167,7 +167,8 @@ my ($first) = grep { Zertiban::Accounts::pair($_) eq OLD }
 $accounts{emptied}->answer_to(OLD, Zertiban::Accounts::refusal());
 $first->reply(Zertiban::Accounts::refusal());
 $t->barrier('/');
-is($accounts{emptied}->tried(), 4, 'emptied: the first one tries no other pair');
+is($accounts{emptied}->tried(), 4,
+   'emptied: the first one tries no other pair');
 $t->finish(allow => qr/exited on signal 9|was locked by/);
 
 done_testing();

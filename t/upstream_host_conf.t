@@ -92,7 +92,7 @@ warned('any, and the way to another machine',
 
 accepted('the way to this machine', "proxy_pass $_;")
     for qw(http://127.0.0.1 http://127.1.2.3:8080 http://localhost
-           https://127.0.0.1 http://unix:/tmp/socket http://group);
+           https://127.0.0.1 http://unix:/tmp/socket http://local);
 accepted('FastCGI and the like to this machine', "$_;")
     for 'fastcgi_pass 127.0.0.1:9000', 'fastcgi_pass unix:/tmp/socket',
         'scgi_pass localhost:9000', 'uwsgi_pass uwsgi://127.0.0.1:9000',
@@ -100,9 +100,13 @@ accepted('FastCGI and the like to this machine', "$_;")
 accepted('a way that a request chooses', "resolver 127.0.0.1; $_;")
     for 'proxy_pass http://$arg_to', 'proxy_pass https://$arg_to',
         'proxy_pass $arg_to', 'fastcgi_pass $arg_to', 'grpc_pass $arg_to';
-accepted('a group, which a balancer chooses of', "$_;")
-    for 'proxy_pass https://group', 'grpc_pass grpcs://group',
-        'uwsgi_pass group';
+accepted('a group that has a server of this machine', "proxy_pass $_;")
+    for qw(http://local https://local http://mixed https://mixed);
+accepted('a group of which another balancer chooses', "$_;")
+    for 'proxy_pass https://hashed', 'grpc_pass grpcs://hashed',
+        'uwsgi_pass hashed';
+accepted('a group by a name that is in the list', "$named proxy_pass $_;")
+    for qw(https://group https://kept);
 accepted('a name that is in the list', "$named $pass");
 accepted('a name that is in an explicit list',
          'zertiban_upstream_host x.y Other.Example.;'
@@ -125,6 +129,22 @@ warned("the way to another machine: $_", "proxy_pass $_;",
        qr/no token is sent to "\S+" from the location "\/t": .*$plain/)
     for qw(http://192.0.2.1 http://192.0.2.1:8080/x http://0.0.0.0
            http://[2001:db8::1] http://128.0.0.1 http://[::ffff:192.0.2.1]);
+
+warned("the way to a group of other machines: $_", "proxy_pass http://$_;",
+       qr/no token is sent to "$_" from the location "\/t": .*$plain/)
+    for qw(group kept);
+warned('the way to a group that is not verified', 'proxy_pass https://group;',
+       qr/is not verified, add "proxy_ssl_verify on" and "proxy_ssl_trusted/);
+warned('the way to a group whose name is not that of a host',
+       "$verify proxy_pass https://group;",
+       qr/not verified for a name of "zertiban_upstream_host", set "proxy_ssl/);
+warned('the way to a group by another name',
+       "$verify proxy_ssl_name other.example; proxy_pass https://group;",
+       qr/is for "other.example", add "zertiban_upstream_host other\.example"/);
+warned("the way to a group by $_->[0]", "$_->[0]_pass $_->[1];",
+       qr/no token is sent to "group"/)
+    for ['grpc', 'grpcs://group'], ['uwsgi', 'group'], ['fastcgi', 'group'],
+        ['scgi', 'group'];
 
 warned("the way to another machine by $_", "$_;", qr/lead "\w+_pass" to a/)
     for 'fastcgi_pass 192.0.2.1:9000', 'scgi_pass 192.0.2.1:9000';
@@ -186,7 +206,11 @@ http {
     access_log off;
     resolver 127.0.0.1;
     $temp
-    upstream group { server 192.0.2.1; }
+    upstream group { server 192.0.2.1; server 192.0.2.2 backup; }
+    upstream kept { least_conn; server 192.0.2.1; keepalive 8; }
+    upstream local { server 127.0.0.1; }
+    upstream mixed { server 192.0.2.1; server unix:/tmp/socket backup; }
+    upstream hashed { hash \$uri; server 192.0.2.1; }
     server {
         listen 127.0.0.1:8080;
         zertiban on;

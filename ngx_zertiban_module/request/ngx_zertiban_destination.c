@@ -27,7 +27,9 @@ typedef struct {
     ngx_zertiban_loc_conf_t       *zlcf;
     ngx_str_t                     *location;
     ngx_str_t                     *server;      /* name or address */
-    ngx_str_t                     *name;        /* in the certificate */
+    ngx_str_t                     *name;        /* in the certificate, */
+    ngx_uint_t                     group;       /* which is that of an
+                                                   "upstream" block */
 } ngx_zertiban_refusal_t;
 
 
@@ -35,11 +37,15 @@ static int ngx_libc_cdecl ngx_zertiban_destination_cmp(const void *one,
     const void *two);
 static void ngx_zertiban_destination_set(ngx_conf_t *cf,
     ngx_zertiban_lead_t *lead, ngx_str_t *proven);
+static void ngx_zertiban_destination_warn(ngx_conf_t *cf,
+    ngx_zertiban_lead_t *lead, ngx_zertiban_refused_e why, ngx_str_t *name);
 static ngx_uint_t ngx_zertiban_destination_proven(ngx_zertiban_lead_t *lead,
     ngx_uint_t n, ngx_http_upstream_srv_conf_t *uscf, ngx_str_t *proven);
-static ngx_zertiban_refused_e ngx_zertiban_destination_certain(
+static ngx_zertiban_refused_e ngx_zertiban_destination_fault(
     ngx_zertiban_lead_t *lead, ngx_str_t *name);
 static ngx_int_t ngx_zertiban_destination_local(
+    ngx_http_upstream_srv_conf_t *uscf);
+static ngx_uint_t ngx_zertiban_destination_remote(
     ngx_http_upstream_srv_conf_t *uscf);
 static ngx_uint_t ngx_zertiban_destination_name(ngx_zertiban_loc_conf_t *zlcf,
     ngx_http_upstream_srv_conf_t *uscf, ngx_str_t *name);
@@ -166,8 +172,9 @@ static void
 ngx_zertiban_destination_set(ngx_conf_t *cf, ngx_zertiban_lead_t *lead,
     ngx_str_t *proven)
 {
+    ngx_int_t                 rc;
     ngx_str_t                 name;
-    ngx_zertiban_refusal_t    refusal;
+    ngx_zertiban_refused_e    why;
     ngx_zertiban_loc_conf_t  *zlcf;
 
     zlcf = lead->zlcf;
@@ -185,39 +192,59 @@ ngx_zertiban_destination_set(ngx_conf_t *cf, ngx_zertiban_lead_t *lead,
         return;
     }
 
-    if (ngx_zertiban_destination_local(lead->uscf) == NGX_OK) {
+    rc = ngx_zertiban_destination_local(lead->uscf);
+
+    if (rc == NGX_OK) {
         zlcf->trust = NGX_ZERTIBAN_TRUST_ALL;
         return;
     }
 
     ngx_str_null(&name);
 
-    zlcf->refused = ngx_zertiban_destination_certain(lead, &name);
+    why = ngx_zertiban_destination_fault(lead, &name);
 
-    if (zlcf->refused) {
+    if (why && rc == NGX_DECLINED) {
         zlcf->trust = NGX_ZERTIBAN_TRUST_NONE;
+        zlcf->refused = why;
 
-        /* blocks inside of the location have the same one */
+        ngx_zertiban_destination_warn(cf, lead, why, &name);
+        return;
+    }
 
-        if (zlcf->route->warned) {
-            return;
-        }
+    if (why && ngx_zertiban_destination_remote(lead->uscf)) {
+        ngx_zertiban_destination_warn(cf, lead, why, &name);
+    }
 
-        zlcf->route->warned = 1;
-
-        refusal.why = zlcf->refused;
-        refusal.zlcf = zlcf;
-        refusal.location = lead->location;
-        refusal.server = &lead->uscf->host;
-        refusal.name = &name;
-
-        ngx_zertiban_destination_log(NGX_LOG_WARN, cf->log, &refusal);
-
-    } else if (zlcf->route->ssl
-               && ngx_zertiban_destination_named(zlcf, proven))
-    {
+    if (zlcf->route->ssl && ngx_zertiban_destination_named(zlcf, proven)) {
         zlcf->trust = NGX_ZERTIBAN_TRUST_TLS;
     }
+}
+
+
+static void
+ngx_zertiban_destination_warn(ngx_conf_t *cf, ngx_zertiban_lead_t *lead,
+    ngx_zertiban_refused_e why, ngx_str_t *name)
+{
+    ngx_zertiban_refusal_t  refusal;
+
+    /* blocks inside of the location have the same one */
+
+    if (lead->zlcf->route->warned) {
+        return;
+    }
+
+    lead->zlcf->route->warned = 1;
+
+    refusal.why = why;
+    refusal.zlcf = lead->zlcf;
+    refusal.location = lead->location;
+    refusal.server = &lead->uscf->host;
+    refusal.name = name;
+    refusal.group = (lead->uscf->flags & NGX_HTTP_UPSTREAM_CREATE)
+                    && ngx_zertiban_upstream_ssl_name(lead->zlcf->upstream)
+                       == NULL;
+
+    ngx_zertiban_destination_log(NGX_LOG_WARN, cf->log, &refusal);
 }
 
 
@@ -259,18 +286,14 @@ ngx_zertiban_destination_proven(ngx_zertiban_lead_t *lead, ngx_uint_t n,
 }
 
 
-/* why all requests will be refused, if that is certain */
+/* why all requests to other machines will be refused, if that is certain */
 
 static ngx_zertiban_refused_e
-ngx_zertiban_destination_certain(ngx_zertiban_lead_t *lead, ngx_str_t *name)
+ngx_zertiban_destination_fault(ngx_zertiban_lead_t *lead, ngx_str_t *name)
 {
     ngx_zertiban_loc_conf_t  *zlcf;
 
     zlcf = lead->zlcf;
-
-    if (ngx_zertiban_destination_local(lead->uscf) != NGX_DECLINED) {
-        return NGX_ZERTIBAN_REFUSED_NOT;
-    }
 
     if (!zlcf->route->ssl) {
         return NGX_ZERTIBAN_REFUSED_PLAIN;
@@ -322,6 +345,41 @@ ngx_zertiban_destination_local(ngx_http_upstream_srv_conf_t *uscf)
     }
 
     return local == peers->number ? NGX_OK : NGX_AGAIN;
+}
+
+
+/*
+ * Whether all servers of an "upstream" block are likely to be of other
+ * machines: it has addresses of these only, and no balancer but nginx's own,
+ * which is the one that knows "backup".
+ */
+
+static ngx_uint_t
+ngx_zertiban_destination_remote(ngx_http_upstream_srv_conf_t *uscf)
+{
+    ngx_uint_t                   i, n;
+    ngx_http_upstream_server_t  *server;
+
+    if (uscf->servers == NULL || !(uscf->flags & NGX_HTTP_UPSTREAM_BACKUP)) {
+        return 0;
+    }
+
+    server = uscf->servers->elts;
+
+    for (i = 0; i < uscf->servers->nelts; i++) {
+
+        if (server[i].naddrs == 0) {
+            return 0;
+        }
+
+        for (n = 0; n < server[i].naddrs; n++) {
+            if (ngx_zertiban_endpoint_local(server[i].addrs[n].sockaddr)) {
+                return 0;
+            }
+        }
+    }
+
+    return 1;
 }
 
 
@@ -377,6 +435,7 @@ ngx_zertiban_destination_refused(ngx_http_request_t *r,
     refusal.zlcf = zlcf;
     refusal.server = &uscf->host;
     refusal.name = &name;
+    refusal.group = 0;
 
     ngx_zertiban_destination_tell(r, &refusal);
 }
@@ -400,6 +459,7 @@ ngx_zertiban_destination_judge(ngx_zertiban_ctx_t *ctx)
 
     refusal.server = u->peer.name;
     refusal.name = ngx_zertiban_upstream_name(u);
+    refusal.group = 0;
 
     ngx_zertiban_destination_tell(ctx->request, &refusal);
 
@@ -571,16 +631,17 @@ ngx_zertiban_destination_advice(u_char *buf, u_char *last,
         return ngx_slprintf(buf, last,
                             "the connection was kept by a location that did "
                             "not verify the certificate, or for another "
-                            "name, add \"%V_ssl_verify on\" to all "
-                            "locations of this upstream",
-                            prefix);
+                            "name, give all locations of this upstream the "
+                            "same \"%V_ssl_verify on\" and \"%V_ssl_name\", "
+                            "or this one an upstream of its own",
+                            prefix, prefix);
 
     case NGX_ZERTIBAN_REFUSED_NOT:
     case NGX_ZERTIBAN_REFUSED_UNNAMED:
         break;
     }
 
-    if (ngx_zertiban_hosts_check(refusal->name)) {
+    if (refusal->group || ngx_zertiban_hosts_check(refusal->name)) {
         return ngx_slprintf(buf, last,
                             "the certificate is not verified for a name of "
                             "\"zertiban_upstream_host\", set "

@@ -48,8 +48,8 @@ ngx_zertiban_destination_check(ngx_zertiban_ctx_t *ctx)
 
     pc = &ctx->upstream->peer;
 
-    if (ctx->trust
-        && (ctx->trust == NGX_ZERTIBAN_TRUST_ALL || pc->connection->ssl))
+    if (ctx->trust == NGX_ZERTIBAN_TRUST_ALL
+        || (ctx->trust == NGX_ZERTIBAN_TRUST_TLS && pc->connection->ssl))
     {
         return NGX_OK;
     }
