@@ -28,10 +28,9 @@ static void ngx_zertiban_exchange_handler(void *data,
     ngx_zertiban_verdict_t *verdict, ngx_msec_t sent);
 static ngx_int_t ngx_zertiban_exchange_refused(
     ngx_zertiban_credential_t *credential, ngx_zertiban_verdict_t *verdict);
-static ngx_int_t ngx_zertiban_exchange_spared(
-    ngx_zertiban_credential_t *credential, ngx_zertiban_verdict_t *verdict);
-static void ngx_zertiban_exchange_end(ngx_zertiban_credential_t *credential,
-    ngx_zertiban_verdict_t *verdict, ngx_msec_t sent);
+static ngx_uint_t ngx_zertiban_exchange_end(
+    ngx_zertiban_credential_t *credential, ngx_zertiban_verdict_t *verdict,
+    ngx_msec_t sent);
 static void ngx_zertiban_exchange_publish(
     ngx_zertiban_credential_t *credential, ngx_zertiban_verdict_t *verdict,
     ngx_msec_t sent);
@@ -39,6 +38,11 @@ static void ngx_zertiban_exchange_hand(ngx_zertiban_credential_t *credential,
     ngx_str_t *token, ngx_msec_t usable, ngx_atomic_uint_t generation);
 static void ngx_zertiban_exchange_fail(ngx_zertiban_credential_t *credential,
     ngx_zertiban_verdict_t *verdict);
+static void ngx_zertiban_exchange_spare(
+    ngx_zertiban_credential_t *credential, ngx_zertiban_verdict_t *verdict);
+static ngx_int_t ngx_zertiban_exchange_leave_out(
+    ngx_zertiban_credential_t *credential, ngx_zertiban_error_e error,
+    ngx_uint_t *refusals, ngx_msec_t *delay);
 static void ngx_zertiban_exchange_release(
     ngx_zertiban_credential_t *credential, ngx_uint_t sent);
 
@@ -296,31 +300,25 @@ ngx_zertiban_exchange_handler(void *data, ngx_zertiban_verdict_t *verdict,
     ngx_zertiban_credential_t *credential = data;
 
     ngx_int_t                    rc;
+    ngx_uint_t                   left;
     ngx_zertiban_credentials_t  *credentials;
 
     credentials = ngx_zertiban_credential_set(credential);
 
-    rc = NGX_DECLINED;
-
-    if (verdict && credential->pairs) {
-
-        if (verdict->refused) {
-            rc = ngx_zertiban_exchange_refused(credential, verdict);
-
-        } else if (credential->pairs->attempts.spare) {
-            rc = ngx_zertiban_exchange_spared(credential, verdict);
-        }
-    }
+    rc = (verdict && verdict->refused && credential->pairs)
+         ? ngx_zertiban_exchange_refused(credential, verdict) : NGX_DECLINED;
 
     if (rc == NGX_AGAIN) {
         return;
     }
 
+    left = (rc == NGX_DONE);
+
     if (verdict && rc == NGX_DECLINED) {
-        ngx_zertiban_exchange_end(credential, verdict, sent);
+        left = ngx_zertiban_exchange_end(credential, verdict, sent);
     }
 
-    ngx_zertiban_exchange_release(credential, rc == NGX_DONE);
+    ngx_zertiban_exchange_release(credential, left);
 
     ngx_zertiban_waiters_wake(credentials);
     ngx_zertiban_notify();
@@ -341,7 +339,7 @@ static ngx_int_t
 ngx_zertiban_exchange_refused(ngx_zertiban_credential_t *credential,
     ngx_zertiban_verdict_t *verdict)
 {
-    ngx_uint_t                i, refusals;
+    ngx_uint_t                refusals;
     ngx_msec_t                delay;
     ngx_zertiban_pairs_t     *pairs;
     ngx_zertiban_attempts_t  *attempts;
@@ -349,13 +347,10 @@ ngx_zertiban_exchange_refused(ngx_zertiban_credential_t *credential,
     pairs = credential->pairs;
     attempts = &pairs->attempts;
 
-    i = ngx_zertiban_pairs_tried(pairs);
-
     delay = 0;
 
-    if (ngx_zertiban_zone_refuse(ngx_zertiban_credential_zone(credential),
-                                 credential->key, credential->lease,
-                                 pairs->list.tags.pairs[i], &refusals, &delay)
+    if (ngx_zertiban_exchange_leave_out(credential, verdict->error, &refusals,
+                                        &delay)
         != NGX_OK)
     {
         return NGX_DONE;
@@ -366,7 +361,7 @@ ngx_zertiban_exchange_refused(ngx_zertiban_credential_t *credential,
     if (attempts->why_len == 0
         || (refusals == 1 && attempts->refusals != 1))
     {
-        attempts->refused = i;
+        attempts->refused = ngx_zertiban_pairs_tried(pairs);
         attempts->refusals = refusals;
         attempts->delay = delay;
         attempts->why_len = ngx_zertiban_report_answer(verdict, attempts->why,
@@ -393,45 +388,9 @@ ngx_zertiban_exchange_refused(ngx_zertiban_credential_t *credential,
 }
 
 
-/*
- * A better pair than the one in use has failed in another way, for which that
- * one is not to be delayed.  Returns as ngx_zertiban_exchange_refused().
- */
+/* returns 1 if the exchange is left without an outcome, though it was sent */
 
-static ngx_int_t
-ngx_zertiban_exchange_spared(ngx_zertiban_credential_t *credential,
-    ngx_zertiban_verdict_t *verdict)
-{
-    ngx_uint_t               i;
-    ngx_zertiban_pairs_t    *pairs;
-    ngx_zertiban_outcome_t   outcome;
-
-    if (verdict->error == NGX_ZERTIBAN_OK
-        || verdict->error == NGX_ZERTIBAN_BUSY)
-    {
-        return NGX_DECLINED;
-    }
-
-    pairs = credential->pairs;
-    i = ngx_zertiban_pairs_tried(pairs);
-
-    outcome.delay = (verdict->retry_after > 0)
-                    ? (ngx_msec_t) verdict->retry_after * 1000 : 0;
-
-    if (ngx_zertiban_zone_refuse(ngx_zertiban_credential_zone(credential),
-                                 credential->key, credential->lease,
-                                 pairs->list.tags.pairs[i], &outcome.failures,
-                                 &outcome.delay)
-        == NGX_OK)
-    {
-        ngx_zertiban_report_failure(credential, verdict, &outcome);
-    }
-
-    return NGX_DONE;
-}
-
-
-static void
+static ngx_uint_t
 ngx_zertiban_exchange_end(ngx_zertiban_credential_t *credential,
     ngx_zertiban_verdict_t *verdict, ngx_msec_t sent)
 {
@@ -441,15 +400,26 @@ ngx_zertiban_exchange_end(ngx_zertiban_credential_t *credential,
 
     /* set also if the token could not be used */
 
+    if (verdict->error == NGX_ZERTIBAN_OK) {
+        return 0;
+    }
+
     if (verdict->error == NGX_ZERTIBAN_BUSY) {
         ngx_zertiban_credential_set(credential)->sick = ngx_current_msec
                                                         + NGX_ZERTIBAN_SICK;
 
         ngx_zertiban_report_lack(credential, &verdict->reason);
-
-    } else if (verdict->error != NGX_ZERTIBAN_OK) {
-        ngx_zertiban_exchange_fail(credential, verdict);
+        return 0;
     }
+
+    if (credential->pairs && credential->pairs->attempts.spare) {
+        ngx_zertiban_exchange_spare(credential, verdict);
+        return 1;
+    }
+
+    ngx_zertiban_exchange_fail(credential, verdict);
+
+    return 0;
 }
 
 
@@ -565,6 +535,45 @@ ngx_zertiban_exchange_fail(ngx_zertiban_credential_t *credential,
     {
         ngx_zertiban_report_failure(credential, verdict, &outcome);
     }
+}
+
+
+/* a better pair than the one in use has failed, and that one does not pay */
+
+static void
+ngx_zertiban_exchange_spare(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_verdict_t *verdict)
+{
+    ngx_zertiban_outcome_t  outcome;
+
+    outcome.delay = (verdict->retry_after > 0)
+                    ? (ngx_msec_t) verdict->retry_after * 1000 : 0;
+
+    if (ngx_zertiban_exchange_leave_out(credential, verdict->error,
+                                        &outcome.failures, &outcome.delay)
+        == NGX_OK)
+    {
+        ngx_zertiban_report_failure(credential, verdict, &outcome);
+    }
+}
+
+
+/* the pair that was tried, for a while; NGX_DECLINED: the lease has gone */
+
+static ngx_int_t
+ngx_zertiban_exchange_leave_out(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_error_e error, ngx_uint_t *refusals, ngx_msec_t *delay)
+{
+    ngx_uint_t             i;
+    ngx_zertiban_pairs_t  *pairs;
+
+    pairs = credential->pairs;
+    i = ngx_zertiban_pairs_tried(pairs);
+
+    return ngx_zertiban_zone_refuse(ngx_zertiban_credential_zone(credential),
+                                    credential->key, credential->lease,
+                                    pairs->list.tags.pairs[i], error, refusals,
+                                    delay);
 }
 
 

@@ -11,8 +11,13 @@
 #include "ngx_zertiban_shm.h"
 
 
-#define NGX_ZERTIBAN_REFUSED_MIN  5000      /* ms, doubled with each refusal */
+/* ms, doubled each time: after a refusal, and after another failure */
+
+#define NGX_ZERTIBAN_REFUSED_MIN  5000
 #define NGX_ZERTIBAN_REFUSED_MAX  3600000
+
+#define NGX_ZERTIBAN_FAILED_MIN   1000
+#define NGX_ZERTIBAN_FAILED_MAX   30000
 
 
 static ngx_uint_t ngx_zertiban_tries_rank(ngx_zertiban_try_t *try);
@@ -97,9 +102,10 @@ ngx_zertiban_tries_renew(ngx_zertiban_tries_t *tries,
 
 ngx_uint_t
 ngx_zertiban_tries_refuse(ngx_zertiban_tries_t *tries, ngx_zertiban_tag_t tag,
-    ngx_msec_t *delay)
+    ngx_zertiban_error_e error, ngx_msec_t *delay)
 {
     ngx_uint_t           i;
+    ngx_msec_t           min, max;
     ngx_zertiban_try_t  *try;
 
     i = ngx_zertiban_tries_find(tries, tag);
@@ -110,9 +116,18 @@ ngx_zertiban_tries_refuse(ngx_zertiban_tries_t *tries, ngx_zertiban_tag_t tag,
 
     try = &tries->pairs[i];
 
-    *delay = ngx_max(*delay, ngx_min((ngx_msec_t) NGX_ZERTIBAN_REFUSED_MIN
-                                     << ngx_min(try->refusals, 10),
-                                     NGX_ZERTIBAN_REFUSED_MAX));
+    if (error == NGX_ZERTIBAN_IDP_REJECTED_CLIENT) {
+        min = NGX_ZERTIBAN_REFUSED_MIN;
+        max = NGX_ZERTIBAN_REFUSED_MAX;
+
+    } else {
+        min = NGX_ZERTIBAN_FAILED_MIN;
+        max = NGX_ZERTIBAN_FAILED_MAX;
+    }
+
+    min <<= ngx_min(try->refusals, 10);
+
+    *delay = ngx_max(*delay, ngx_min(min, max));
 
     try->refusals++;
     try->retry = ngx_current_msec + *delay;

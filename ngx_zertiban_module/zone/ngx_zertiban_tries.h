@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_zertiban_error.h"
 #include "ngx_zertiban_identity.h"
 
 
@@ -44,9 +45,9 @@ typedef struct {
  *
  * Returns how many are to be tried: "order" has their places in "tags".  First
  * are those that were not refused, then those that were, and last those that
- * were a short time ago.  With
- * "better" only those that are better than the one in use are tried, if that is
- * among them, and not before it is time: "*spare" is 1 then.
+ * were a short time ago.  With "better" only those that are better than the one
+ * in use are tried, if that is among them, and not before it is time: "*spare"
+ * is 1 then.
  */
 
 ngx_uint_t ngx_zertiban_tries_begin(ngx_zertiban_tries_t *tries,
@@ -54,12 +55,13 @@ ngx_uint_t ngx_zertiban_tries_begin(ngx_zertiban_tries_t *tries,
     ngx_uint_t *order, ngx_uint_t *spare);
 
 /*
- * The pair is refused, and left out for at least "*delay", which is set to that
- * time; returns how often it was, or 0 if it is unknown.
+ * The pair is refused, or has failed with another error, and is left out for at
+ * least "*delay", ms, which is set to that time; returns how often it was, or 0
+ * if it is unknown.
  */
 
 ngx_uint_t ngx_zertiban_tries_refuse(ngx_zertiban_tries_t *tries,
-    ngx_zertiban_tag_t tag, ngx_msec_t *delay);
+    ngx_zertiban_tag_t tag, ngx_zertiban_error_e error, ngx_msec_t *delay);
 
 /* the pair is the one in use; returns how often it was refused before */
 

@@ -424,8 +424,8 @@ ngx_zertiban_zone_begin(ngx_zertiban_zone_t *zone, u_char *key,
 
 ngx_int_t
 ngx_zertiban_zone_refuse(ngx_zertiban_zone_t *zone, u_char *key,
-    ngx_uint_t lease, ngx_zertiban_tag_t pair, ngx_uint_t *refusals,
-    ngx_msec_t *delay)
+    ngx_uint_t lease, ngx_zertiban_tag_t pair, ngx_zertiban_error_e error,
+    ngx_uint_t *refusals, ngx_msec_t *delay)
 {
     ngx_int_t             rc;
     ngx_zertiban_node_t  *node;
@@ -441,7 +441,8 @@ ngx_zertiban_zone_refuse(ngx_zertiban_zone_t *zone, u_char *key,
         rc = NGX_OK;
 
         if (node->tries) {
-            *refusals = ngx_zertiban_tries_refuse(node->tries, pair, delay);
+            *refusals = ngx_zertiban_tries_refuse(node->tries, pair, error,
+                                                  delay);
         }
     }
 

@@ -134,19 +134,19 @@ ngx_int_t ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, u_char *key,
  * their number.  "*spare" is 1 if none of them is needed: the token's own pair
  * is not among them.
  *
- * ngx_zertiban_zone_refuse() says that one was refused: "*refusals" is how
- * often it was in a row, and "*delay" how long it is left out then, ms, if
- * there are others: no less than it was before.  Returns NGX_OK, or
- * NGX_DECLINED if the lease has gone to somebody else: no other pair is to be
- * tried.
+ * ngx_zertiban_zone_refuse() says that one was refused, or if none is needed,
+ * that it has failed with another error: "*refusals" is how often in a row, and
+ * "*delay" how long it is left out then, ms, if there are others: no less than
+ * it was before.  Returns NGX_OK, or NGX_DECLINED if the lease has gone to
+ * somebody else: no other pair is to be tried.
  */
 
 ngx_uint_t ngx_zertiban_zone_begin(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_uint_t lease, ngx_zertiban_tags_t *tags, ngx_uint_t *order,
     ngx_uint_t *spare);
 ngx_int_t ngx_zertiban_zone_refuse(ngx_zertiban_zone_t *zone, u_char *key,
-    ngx_uint_t lease, ngx_zertiban_tag_t pair, ngx_uint_t *refusals,
-    ngx_msec_t *delay);
+    ngx_uint_t lease, ngx_zertiban_tag_t pair, ngx_zertiban_error_e error,
+    ngx_uint_t *refusals, ngx_msec_t *delay);
 
 /*
  * Returns 1 if "what" is not what was said of the credential last, in the log

@@ -428,6 +428,9 @@ fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
     if (c->norder > c->tried) {
         (void) ngx_zertiban_zone_refuse(fz->zone, c->key, c->lease,
                                         c->tags.pairs[c->order[c->tried]],
+                                        (how & 4)
+                                        ? NGX_ZERTIBAN_IDP_REJECTED_CLIENT
+                                        : NGX_ZERTIBAN_IDP_UNREACHABLE,
                                         &refusals, &delay);
         fuzz_check(delay <= 3600000);
 
