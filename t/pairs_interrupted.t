@@ -36,9 +36,10 @@ for my $way (@ways) {
 sub gateway {
     my ($way, %o) = @_;
 
+    my @more = @{delete $o{pairs} || []};
     my $t = Zertiban::Nginx->new(workers => 2, daemon => 'on', %o);
 
-    chmod 0600, $t->write_file('pairs', join "\n", NEW, OLD, '');
+    chmod 0600, $t->write_file('pairs', join "\n", NEW, OLD, @more, '');
 
     $t->run(<<'EOT', API => $api->address(), IDP => $idp{$way}->url());
     server {
@@ -153,7 +154,8 @@ $t->finish();
 
 my $shim = Zertiban::Shim->new();
 
-$t = gateway('emptied', workers => 3, env => $shim->env());
+$t = gateway('emptied', workers => 3, env => $shim->env(),
+             pairs => ['third secret-of-third']);
 $held{emptied} = 1;
 $shim->strike('KILL', 'look', '');
 

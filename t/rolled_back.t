@@ -98,8 +98,8 @@ ok(wait_until(sub { $idp{$_}->tokens('client') >= 3 }, 30),
    "$_: the good one goes on to obtain tokens") for qw(reloaded file);
 
 
-# requests in each moment do not put off that the file is looked at: the delay
-# is 20 s after three refusals, which ends with what was there
+# requests in each moment do not put off that the file is looked at, which is
+# after 10 s at most: after three refusals the delay is 18 s at least
 
 ok(wrong('watched', 3), 'watched: a wrong pair is refused three times');
 
@@ -109,11 +109,7 @@ put('watched', GOOD);
 
 ok(wait_until(sub { $idp{watched}->tokens('client') }, 30),
    'watched: the good one is found');
-
-my $found = $accounts{watched}->tried(WRONG);
-
-cmp_ok($found, '<=', 4, 'watched: before long: '
-                        . sprintf '%.1f s', now() - $start);
+cmp_ok(now() - $start, '<', 16, 'watched: before the delay has ended');
 
 $traffic->finish();
 

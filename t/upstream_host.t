@@ -289,8 +289,11 @@ is(scalar(my @sent = said('error', 'sent/\w+')), 0,
    'of these the log says nothing');
 
 for my $case (sort keys %refused) {
-    my (undef, $early, $advice, $arg) = @{$refused{$case}};
+    my ($directives, $early, $advice, $arg) = @{$refused{$case}};
     my $client = "refused-$case";
+
+    # a group as well, though its connections decide
+    my $warned = $early || $directives =~ m{_pass https?://(?![\d\$])} || 0;
 
     is(count_of(map { seen($t->get(uri("refused/$case", $arg, $client))) }
                 1 .. 2), '500 error upstream_refused: 2', "$case: refused");
@@ -310,8 +313,8 @@ for my $case (sort keys %refused) {
     like($errors[0], $advice, "$case: and why");
     like($errors[0], qr/, in \S+\/nginx\.conf:\d+\b/, "$case: and where");
     is(@repeats, 2, "$case: repeats are of no interest");
-    is(@warnings, $early, "$case: " . ($early ? 'the' : 'no')
-                          . ' configuration is warned about');
+    is(@warnings, $warned, "$case: " . ($warned ? 'the' : 'no')
+                           . ' configuration is warned about');
 }
 
 for my $case (sort keys %untrusted) {

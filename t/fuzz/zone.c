@@ -50,6 +50,7 @@ static void fuzz_create(ngx_pool_t *pool, fuzz_zone_t *fz, size_t size);
 static void fuzz_acquire(fuzz_zone_t *fz, fuzz_credential_t *c,
     ngx_uint_t how);
 static void fuzz_begin(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how);
+static ngx_uint_t fuzz_rank(ngx_zertiban_node_t *node, ngx_uint_t place);
 static void fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c,
     ngx_uint_t how);
 static void fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how);
@@ -288,7 +289,9 @@ fuzz_acquire(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
 static void
 fuzz_begin(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
 {
-    ngx_uint_t  i, n, place, better, spare, seen[NGX_ZERTIBAN_PAIRS_MAX];
+    ngx_uint_t            i, n, place, better, spare, rank, last;
+    ngx_uint_t            seen[NGX_ZERTIBAN_PAIRS_MAX];
+    ngx_zertiban_node_t  *node;
 
     if (how & 4) {
         c->tags.n = 1 + how % NGX_ZERTIBAN_PAIRS_MAX;
@@ -320,10 +323,21 @@ fuzz_begin(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
 
     ngx_memzero(seen, sizeof(seen));
 
+    node = ngx_zertiban_node_find(fz->zone, c->key);
+    last = 0;
+
     for (n = 0; n < c->norder; n++) {
         place = c->order[n];
 
         fuzz_check(place < better && !seen[place]++);
+
+        /* those that were never refused come first, and then by time */
+
+        rank = fuzz_rank(node, place);
+
+        fuzz_check(rank >= last);
+
+        last = rank;
     }
 
     if (spare) {
@@ -339,6 +353,23 @@ fuzz_begin(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
         ngx_zertiban_zone_release(fz->zone, c->key, c->lease, 0);
         c->lease = 0;
     }
+}
+
+
+static ngx_uint_t
+fuzz_rank(ngx_zertiban_node_t *node, ngx_uint_t place)
+{
+    ngx_zertiban_try_t  *try;
+
+    if (node == NULL || node->tries == NULL) {
+        return 0;
+    }
+
+    try = &node->tries->pairs[place];
+
+    return (try->refusals != 0)
+           + (try->refusals && ngx_zertiban_before(ngx_current_msec,
+                                                   try->retry));
 }
 
 
