@@ -177,6 +177,9 @@ is(scalar(() = $t->error_log(qr/secret-of-/)), 0, 'is not in the log');
 
 is(status('slow'), 504, 'all attempts together have zertiban_timeout');
 is(($accounts{slow}->tried())[2] // '', OLDER, 'the third one is sent still');
+ok(wait_until(sub { lines('error', 'slow') }), 'and has what is left of that');
+like((lines('error', 'slow'))[0], qr/did not answer in time/,
+     'which is not enough for its answer');
 
 
 # it is tried again

@@ -18,7 +18,7 @@ use constant { NEW => 'new secret-of-new', OLD => 'old secret-of-old' };
 
 my $api = Zertiban::API->new();
 my @names = qw(renamed written linked vanished garbage long half dated same
-               added removed);
+               added removed twice);
 my %idp = map { $_ => Zertiban::IdP->new() } @names;
 my %accounts = map { $_ => Zertiban::Accounts->new($idp{$_},
                                                    expires_in => 3) } @names;
@@ -228,6 +228,21 @@ put('half', NEW, OLD);
 
 ok(wait_until(sub { tokens_of('half', 'new') }, 12),
    'the whole one is found before long');
+
+
+# written twice in so short a time that nothing else tells it: here the time is
+# set, and is one that is always a short time ago
+
+my $moment = time + 60;
+
+for my $pair ('other secret-number-2', 'other secret-number-3') {
+    $accounts{twice}->accept($pair);
+    put('twice', $pair);
+    utime $moment, $moment, path('twice') or die "utime: $!";
+
+    ok(wait_until(sub { $accounts{twice}->tried($pair) }, 15),
+       "a file of the same size and time is read: $pair");
+}
 
 
 # written again with the same bytes
