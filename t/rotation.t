@@ -230,12 +230,12 @@ ok(wait_until(sub { tokens_of('half', 'new') }, 12),
    'the whole one is found before long');
 
 
-# written twice in so short a time that nothing else tells it: here the time is
+# written again in so short a time that nothing else tells it: here the time is
 # set, and is one that is always a short time ago
 
 my $moment = time + 60;
 
-for my $pair ('other secret-number-2', 'other secret-number-3') {
+for my $pair (map { "other secret-number-$_" } 1 .. 4) {
     $accounts{twice}->accept($pair);
     put('twice', $pair);
     utime $moment, $moment, path('twice') or die "utime: $!";

@@ -23,7 +23,7 @@ typedef struct {
 } fuzz_named_t;
 
 
-static void fuzz_name(fuzz_named_t *ids, ngx_uint_t n);
+static void fuzz_name(fuzz_named_t *ids, ngx_uint_t n, ngx_uint_t kind);
 static void fuzz_pair(fuzz_named_t *one, fuzz_named_t *two, u_char *key1,
     u_char *key2);
 static ngx_int_t fuzz_sign(ngx_int_t n);
@@ -74,7 +74,7 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
     }
 
     for (i = 0; i < 4; i++) {
-        fuzz_name(ids, i);
+        fuzz_name(ids, i, fuzz_random(&seed, 2));
 
         fuzz_check(ngx_zertiban_identity_key(&ids[i].identity, keys[i])
                    == NGX_OK);
@@ -103,7 +103,7 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
 /* equal grants are one, as in a configuration */
 
 static void
-fuzz_name(fuzz_named_t *ids, ngx_uint_t n)
+fuzz_name(fuzz_named_t *ids, ngx_uint_t n, ngx_uint_t kind)
 {
     ngx_uint_t     i;
     fuzz_named_t  *named;
@@ -115,7 +115,7 @@ fuzz_name(fuzz_named_t *ids, ngx_uint_t n)
     named->grant.trust = named->members[4];
 
     named->identity.grant = &named->grant;
-    named->identity.kind = named->members[4].len % 3;
+    named->identity.kind = kind;
     named->identity.id = named->members[1];
     named->identity.secret = named->members[2];
 
@@ -134,7 +134,7 @@ fuzz_pair(fuzz_named_t *one, fuzz_named_t *two, u_char *key1, u_char *key2)
     ngx_int_t   rc;
     ngx_uint_t  i, equal;
 
-    equal = 1;
+    equal = (one->identity.kind == two->identity.kind);
 
     for (i = 0; i < FUZZ_MEMBERS; i++) {
         equal &= fuzz_str_eq(&one->members[i], &two->members[i]);
