@@ -11,13 +11,7 @@
 #include "ngx_zertiban_shm.h"
 
 
-/* ms, doubled each time: after a refusal, and after another failure */
-
-#define NGX_ZERTIBAN_REFUSED_MIN  5000
-#define NGX_ZERTIBAN_REFUSED_MAX  3600000
-
-#define NGX_ZERTIBAN_FAILED_MIN   1000
-#define NGX_ZERTIBAN_FAILED_MAX   30000
+#define NGX_ZERTIBAN_REFUSED_MAX  3600000   /* ms, that a pair is left out */
 
 
 static ngx_uint_t ngx_zertiban_tries_rank(ngx_zertiban_try_t *try);
@@ -51,12 +45,7 @@ ngx_zertiban_tries_begin(ngx_zertiban_tries_t *tries, ngx_zertiban_tags_t *tags,
 
     n = 0;
 
-    for (rank = 0; rank < 3; rank++) {
-
-        if (*spare && rank == 2) {
-            break;
-        }
-
+    for (rank = 0; rank < (*spare ? 2 : 3); rank++) {
         for (i = 0; i < last; i++) {
             if (ngx_zertiban_tries_rank(&tries->pairs[i]) == rank) {
                 order[n++] = i;
@@ -105,7 +94,7 @@ ngx_zertiban_tries_refuse(ngx_zertiban_tries_t *tries, ngx_zertiban_tag_t tag,
     ngx_zertiban_error_e error, ngx_msec_t *delay)
 {
     ngx_uint_t           i;
-    ngx_msec_t           min, max;
+    ngx_msec_t           least;
     ngx_zertiban_try_t  *try;
 
     i = ngx_zertiban_tries_find(tries, tag);
@@ -116,25 +105,37 @@ ngx_zertiban_tries_refuse(ngx_zertiban_tries_t *tries, ngx_zertiban_tag_t tag,
 
     try = &tries->pairs[i];
 
-    if (error == NGX_ZERTIBAN_IDP_REJECTED_CLIENT) {
-        min = NGX_ZERTIBAN_REFUSED_MIN;
-        max = NGX_ZERTIBAN_REFUSED_MAX;
-
-    } else {
-        min = NGX_ZERTIBAN_FAILED_MIN;
-        max = NGX_ZERTIBAN_FAILED_MAX;
-    }
-
-    min <<= ngx_min(try->refusals, 10);
-
-    *delay = ngx_max(*delay, ngx_min(min, max));
-
     try->refusals++;
+
+    least = ngx_zertiban_tries_delay(error, try->refusals,
+                                     NGX_ZERTIBAN_REFUSED_MAX);
+
+    *delay = ngx_max(*delay, least);
+
     try->retry = ngx_current_msec + *delay;
 
     ngx_zertiban_tries_plan(tries);
 
     return try->refusals;
+}
+
+
+ngx_msec_t
+ngx_zertiban_tries_delay(ngx_zertiban_error_e error, ngx_uint_t failures,
+    ngx_msec_t rejected_max)
+{
+    ngx_msec_t  delay, max;
+
+    if (error == NGX_ZERTIBAN_IDP_REJECTED_CLIENT) {
+        delay = 5000;
+        max = rejected_max;
+
+    } else {
+        delay = 1000;
+        max = 30000;
+    }
+
+    return ngx_min(delay << ngx_min(failures - 1, 10), max);
 }
 
 

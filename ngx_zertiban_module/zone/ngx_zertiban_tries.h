@@ -63,6 +63,15 @@ ngx_uint_t ngx_zertiban_tries_begin(ngx_zertiban_tries_t *tries,
 ngx_uint_t ngx_zertiban_tries_refuse(ngx_zertiban_tries_t *tries,
     ngx_zertiban_tag_t tag, ngx_zertiban_error_e error, ngx_msec_t *delay);
 
+/*
+ * The delay after so many failures in a row, ms: from 1 s on, doubled up to
+ * 30 s; from 5 s on, up to "rejected_max", if the client was refused.  Takes no
+ * lock.
+ */
+
+ngx_msec_t ngx_zertiban_tries_delay(ngx_zertiban_error_e error,
+    ngx_uint_t failures, ngx_msec_t rejected_max);
+
 /* the pair is the one in use; returns how often it was refused before */
 
 ngx_uint_t ngx_zertiban_tries_accept(ngx_zertiban_tries_t *tries,

@@ -15,6 +15,7 @@
 #define NGX_ZERTIBAN_LOOK       1000    /* ms, while others are at it */
 #define NGX_ZERTIBAN_LOOK_FULL  10000   /* ms, while there is no room */
 #define NGX_ZERTIBAN_WANTED     500     /* ms, those who wait look more often */
+#define NGX_ZERTIBAN_REJECTED   300000  /* ms between attempts, at most */
 
 
 static ngx_int_t ngx_zertiban_zone_look(ngx_zertiban_zone_t *zone,
@@ -36,6 +37,10 @@ static void ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone,
     ngx_zertiban_look_t *look);
 static void ngx_zertiban_zone_want(ngx_zertiban_node_t *node,
     ngx_uint_t lease);
+static void ngx_zertiban_zone_set_pinned(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node);
+static ngx_zertiban_node_t *ngx_zertiban_zone_leased(ngx_zertiban_zone_t *zone,
+    u_char *key, ngx_uint_t lease);
 static ngx_uint_t ngx_zertiban_zone_young(ngx_zertiban_node_t *node);
 static void ngx_zertiban_zone_set_life(ngx_zertiban_node_t *node,
     ngx_zertiban_life_t *life);
@@ -76,8 +81,8 @@ ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
     if (node) {
         look->ended = node->ended;
 
-        if (ask->pinned && node->pinned < zone->configuration) {
-            node->pinned = zone->configuration;
+        if (ask->pinned) {
+            ngx_zertiban_zone_set_pinned(zone, node);
         }
 
         rc = ngx_zertiban_zone_look(zone, node, ask, look);
@@ -291,11 +296,23 @@ ngx_zertiban_zone_pin(ngx_zertiban_zone_t *zone, u_char *key)
 
     node = ngx_zertiban_node_get(zone, key, NULL);
 
-    if (node && node->pinned < zone->configuration) {
-        node->pinned = zone->configuration;
+    if (node) {
+        ngx_zertiban_zone_set_pinned(zone, node);
     }
 
     ngx_zertiban_shm_unlock(zone);
+}
+
+
+/* that of a later configuration stays */
+
+static void
+ngx_zertiban_zone_set_pinned(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node)
+{
+    if (node->pinned < zone->configuration) {
+        node->pinned = zone->configuration;
+    }
 }
 
 
@@ -311,9 +328,9 @@ ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, u_char *key,
 
     ngx_zertiban_shm_lock(zone);
 
-    node = ngx_zertiban_node_find(zone, key);
+    node = ngx_zertiban_zone_leased(zone, key, lease);
 
-    if (node && node->lease == lease) {
+    if (node) {
         rc = ngx_zertiban_node_set(zone, node, &ngx_zertiban_scheme, token);
     }
 
@@ -340,6 +357,20 @@ ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, u_char *key,
 }
 
 
+/* NULL if the lease has gone to somebody else */
+
+static ngx_zertiban_node_t *
+ngx_zertiban_zone_leased(ngx_zertiban_zone_t *zone, u_char *key,
+    ngx_uint_t lease)
+{
+    ngx_zertiban_node_t  *node;
+
+    node = ngx_zertiban_node_find(zone, key);
+
+    return (node && node->lease == lease) ? node : NULL;
+}
+
+
 ngx_int_t
 ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_uint_t lease, ngx_zertiban_error_e error, time_t retry_after,
@@ -352,9 +383,9 @@ ngx_zertiban_zone_fail(ngx_zertiban_zone_t *zone, u_char *key,
 
     ngx_zertiban_shm_lock(zone);
 
-    node = ngx_zertiban_node_find(zone, key);
+    node = ngx_zertiban_zone_leased(zone, key, lease);
 
-    if (node && node->lease == lease) {
+    if (node) {
         node->failures++;
         node->error = error;
 
@@ -388,15 +419,10 @@ ngx_zertiban_zone_begin(ngx_zertiban_zone_t *zone, u_char *key,
 
     ngx_zertiban_shm_lock(zone);
 
-    node = ngx_zertiban_node_find(zone, key);
-    tries = NULL;
-
-    if (node && node->lease == lease) {
-        tries = ngx_zertiban_node_tries(zone, node);
-    }
+    node = ngx_zertiban_zone_leased(zone, key, lease);
+    tries = node ? ngx_zertiban_node_tries(zone, node) : NULL;
 
     if (tries) {
-
         /* a delay is over, or is one of other pairs, and void */
 
         node->retry = ngx_current_msec;
@@ -435,9 +461,9 @@ ngx_zertiban_zone_refuse(ngx_zertiban_zone_t *zone, u_char *key,
 
     ngx_zertiban_shm_lock(zone);
 
-    node = ngx_zertiban_node_find(zone, key);
+    node = ngx_zertiban_zone_leased(zone, key, lease);
 
-    if (node && node->lease == lease) {
+    if (node) {
         rc = NGX_OK;
 
         if (node->tries) {
@@ -465,16 +491,16 @@ ngx_zertiban_zone_say(ngx_zertiban_zone_t *zone, u_char *key,
 
     node = ngx_zertiban_node_find(zone, key);
 
-    if (node && node->pinned < zone->configuration) {
+    if (node) {
 
         /* it must not go for its own tries */
 
-        node->pinned = zone->configuration;
-    }
+        ngx_zertiban_zone_set_pinned(zone, node);
 
-    if (node && ngx_zertiban_node_tries(zone, node)) {
-        say = (node->tries->said != what);
-        node->tries->said = what;
+        if (ngx_zertiban_node_tries(zone, node)) {
+            say = (node->tries->said != what);
+            node->tries->said = what;
+        }
     }
 
     ngx_zertiban_shm_unlock(zone);
@@ -491,9 +517,9 @@ ngx_zertiban_zone_release(ngx_zertiban_zone_t *zone, u_char *key,
 
     ngx_zertiban_shm_lock(zone);
 
-    node = ngx_zertiban_node_find(zone, key);
+    node = ngx_zertiban_zone_leased(zone, key, lease);
 
-    if (node && node->lease == lease) {
+    if (node) {
 
         if (!sent) {
             node->started = 0;
@@ -652,23 +678,14 @@ static ngx_msec_t
 ngx_zertiban_zone_delay(ngx_zertiban_error_e error, ngx_uint_t failures,
     time_t retry_after)
 {
-    ngx_msec_t  delay, max;
+    ngx_msec_t  delay;
 
     if (retry_after >= 0) {
         return ngx_max((ngx_msec_t) retry_after * 1000, NGX_ZERTIBAN_SPACING);
     }
 
-    if (error == NGX_ZERTIBAN_IDP_REJECTED_CLIENT) {
-        delay = 5000;
-        max = 300000;
-
-    } else {
-        delay = 1000;
-        max = 30000;
-    }
-
-    delay <<= ngx_min(failures - 1, 10);
-    delay = ngx_zertiban_zone_spread(ngx_min(delay, max));
+    delay = ngx_zertiban_tries_delay(error, failures, NGX_ZERTIBAN_REJECTED);
+    delay = ngx_zertiban_zone_spread(delay);
 
     return ngx_max(delay, NGX_ZERTIBAN_SPACING);
 }
