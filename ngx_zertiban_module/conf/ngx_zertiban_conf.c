@@ -15,8 +15,6 @@ static void ngx_zertiban_conf_value(ngx_conf_t *cf,
     ngx_zertiban_value_t *value);
 static char *ngx_zertiban_conf_dollar(ngx_conf_t *cf, ngx_str_t *value);
 static ngx_uint_t ngx_zertiban_conf_path(ngx_conf_t *cf, ngx_str_t *value);
-static ngx_int_t ngx_zertiban_conf_no_file(ngx_conf_t *cf,
-    ngx_zertiban_loc_conf_t *zlcf);
 static void ngx_zertiban_conf_chosen(ngx_conf_t *cf,
     ngx_zertiban_value_t *tenant);
 static ngx_uint_t ngx_zertiban_conf_uuid(ngx_str_t *value);
@@ -182,8 +180,8 @@ ngx_zertiban_conf_client_id(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char       *rv, *err;
     ngx_str_t  *value;
 
-    if (ngx_zertiban_conf_no_file(cf, zlcf) != NGX_OK) {
-        return NGX_CONF_ERROR;
+    if (zlcf->pairs != NGX_CONF_UNSET_PTR) {
+        return ngx_zertiban_conf_both(cf, "zertiban_credentials_file");
     }
 
     rv = ngx_zertiban_value_slot(cf, cmd, conf);
@@ -232,15 +230,14 @@ ngx_zertiban_conf_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
 
     if (zlcf->secret_file) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" and \"zertiban_client_secret_file\" are "
-                           "both set: keep one of them", &value[0]);
-        return NGX_CONF_ERROR;
+        return ngx_zertiban_conf_both(cf, "zertiban_client_secret_file");
     }
 
-    if (ngx_zertiban_conf_no_file(cf, zlcf) != NGX_OK
-        || ngx_zertiban_conf_dollar(cf, value) != NGX_CONF_OK)
-    {
+    if (zlcf->pairs != NGX_CONF_UNSET_PTR) {
+        return ngx_zertiban_conf_both(cf, "zertiban_credentials_file");
+    }
+
+    if (ngx_zertiban_conf_dollar(cf, value) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -358,14 +355,11 @@ ngx_zertiban_conf_secret_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (zlcf->client_secret != NGX_CONF_UNSET_PTR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" and \"zertiban_client_secret\" are both "
-                           "set: keep one of them", &value[0]);
-        return NGX_CONF_ERROR;
+        return ngx_zertiban_conf_both(cf, "zertiban_client_secret");
     }
 
-    if (ngx_zertiban_conf_no_file(cf, zlcf) != NGX_OK) {
-        return NGX_CONF_ERROR;
+    if (zlcf->pairs != NGX_CONF_UNSET_PTR) {
+        return ngx_zertiban_conf_both(cf, "zertiban_credentials_file");
     }
 
     /* not compiled: a "$" in the file is a part of the secret */
@@ -389,22 +383,18 @@ ngx_zertiban_conf_secret_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static ngx_int_t
-ngx_zertiban_conf_no_file(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *zlcf)
+char *
+ngx_zertiban_conf_both(ngx_conf_t *cf, char *other)
 {
     ngx_str_t  *value;
-
-    if (zlcf->pairs == NGX_CONF_UNSET_PTR) {
-        return NGX_OK;
-    }
 
     value = cf->args->elts;
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "\"%V\" and \"zertiban_credentials_file\" are both "
-                       "set: keep one of them", &value[0]);
+                       "\"%V\" and \"%s\" are both set: keep one of them",
+                       &value[0], other);
 
-    return NGX_ERROR;
+    return NGX_CONF_ERROR;
 }
 
 

@@ -140,6 +140,13 @@ char *ngx_zertiban_conf_protocols(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
 /*
+ * Logs that the directive, which is being read, and "other" exclude each other.
+ * Returns NGX_CONF_ERROR.
+ */
+
+char *ngx_zertiban_conf_both(ngx_conf_t *cf, char *other);
+
+/*
  * warns of "zertiban_ssl_verify off", refuses a timeout of nothing, sets the
  * place of a ngx_zertiban_text_t
  */

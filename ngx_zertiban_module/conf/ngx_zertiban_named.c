@@ -15,8 +15,8 @@ static ngx_zertiban_credential_t *ngx_zertiban_named_create(ngx_conf_t *cf,
     ngx_zertiban_credentials_t *credentials, ngx_zertiban_loc_conf_t *conf,
     ngx_zertiban_identity_t *identity);
 static ngx_zertiban_credential_t *ngx_zertiban_named_twin(
-    ngx_zertiban_credentials_t *credentials,
-    ngx_zertiban_credential_t *twin, ngx_zertiban_identity_t *identity);
+    ngx_zertiban_credentials_t *credentials, ngx_zertiban_identity_t *identity,
+    ngx_queue_t **q);
 static char *ngx_zertiban_named_add(ngx_conf_t *cf,
     ngx_zertiban_credentials_t *credentials, ngx_zertiban_loc_conf_t *conf);
 static char *ngx_zertiban_named_added(ngx_conf_t *cf,
@@ -28,7 +28,6 @@ ngx_zertiban_named_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_zertiban_loc_conf_t *zlcf = conf;
 
-    char       *other;
     ngx_str_t  *value, name;
 
     value = cf->args->elts;
@@ -38,23 +37,13 @@ ngx_zertiban_named_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (zlcf->client_id != NGX_CONF_UNSET_PTR) {
-        other = "zertiban_client_id";
-
-    } else if (zlcf->secret_file) {
-        other = "zertiban_client_secret_file";
-
-    } else if (zlcf->client_secret != NGX_CONF_UNSET_PTR) {
-        other = "zertiban_client_secret";
-
-    } else {
-        other = NULL;
+        return ngx_zertiban_conf_both(cf, "zertiban_client_id");
     }
 
-    if (other) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" and \"%s\" are both set: keep one of "
-                           "them", &value[0], other);
-        return NGX_CONF_ERROR;
+    if (zlcf->client_secret != NGX_CONF_UNSET_PTR) {
+        return ngx_zertiban_conf_both(cf, zlcf->secret_file
+                                          ? "zertiban_client_secret_file"
+                                          : "zertiban_client_secret");
     }
 
     name = value[1];
@@ -168,6 +157,7 @@ ngx_zertiban_named_create(ngx_conf_t *cf,
     ngx_zertiban_credentials_t *credentials, ngx_zertiban_loc_conf_t *conf,
     ngx_zertiban_identity_t *identity)
 {
+    ngx_queue_t                *q;
     ngx_zertiban_pairs_t       *pairs;
     ngx_zertiban_credential_t  *twin;
 
@@ -176,7 +166,8 @@ ngx_zertiban_named_create(ngx_conf_t *cf,
     if (pairs == NULL) {
         pairs = ngx_zertiban_pairs_create(cf->pool, NULL);
 
-        twin = ngx_zertiban_named_twin(credentials, NULL, identity);
+        q = ngx_queue_sentinel(&credentials->sources);
+        twin = ngx_zertiban_named_twin(credentials, identity, &q);
 
         if (pairs && twin) {
             pairs->list = twin->pairs->list;
@@ -201,30 +192,34 @@ ngx_zertiban_named_create(ngx_conf_t *cf,
 /*
  * Those that differ in a time, or the resolver, only are one in the zone: it is
  * for each worker that they are two, and so the secrets are those of both.
- * "twin" is the last one found, or NULL.
+ * "*q" is the source of the last one found, or the sentinel.
  */
 
 static ngx_zertiban_credential_t *
 ngx_zertiban_named_twin(ngx_zertiban_credentials_t *credentials,
-    ngx_zertiban_credential_t *twin, ngx_zertiban_identity_t *identity)
+    ngx_zertiban_identity_t *identity, ngx_queue_t **q)
 {
-    ngx_queue_t              *q;
-    ngx_zertiban_identity_t   other;
+    ngx_zertiban_source_t      *source;
+    ngx_zertiban_identity_t     other;
+    ngx_zertiban_credential_t  *twin;
 
-    q = twin ? &twin->queue : ngx_queue_sentinel(&credentials->pinned);
+    other = *identity;
 
-    for (q = ngx_queue_next(q);
-         q != ngx_queue_sentinel(&credentials->pinned);
-         q = ngx_queue_next(q))
+    for (*q = ngx_queue_next(*q);
+         *q != ngx_queue_sentinel(&credentials->sources);
+         *q = ngx_queue_next(*q))
     {
-        twin = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
+        source = ngx_queue_data(*q, ngx_zertiban_source_t, queue);
 
-        other = *identity;
-        other.grant = twin->identity.grant;
+        if (!ngx_zertiban_grant_equal(&source->grant, identity->grant)) {
+            continue;
+        }
 
-        if (ngx_zertiban_grant_equal(identity->grant, other.grant)
-            && ngx_zertiban_identity_cmp(&other, &twin->identity) == 0)
-        {
+        other.grant = &source->grant;
+
+        twin = ngx_zertiban_credential_find(credentials, &other);
+
+        if (twin) {
             return twin;
         }
     }
@@ -238,20 +233,24 @@ ngx_zertiban_named_add(ngx_conf_t *cf, ngx_zertiban_credentials_t *credentials,
     ngx_zertiban_loc_conf_t *conf)
 {
     ngx_int_t                   rc;
+    ngx_queue_t                *q;
     ngx_zertiban_credential_t  *twin;
 
     rc = NGX_OK;
+    q = ngx_queue_sentinel(&credentials->sources);
 
-    for (twin = ngx_zertiban_named_twin(credentials, NULL,
-                                        &conf->credential->identity);
-         twin && rc == NGX_OK;
-         twin = ngx_zertiban_named_twin(credentials, twin,
-                                        &conf->credential->identity))
-    {
+    do {
+        twin = ngx_zertiban_named_twin(credentials,
+                                       &conf->credential->identity, &q);
+        if (twin == NULL) {
+            break;
+        }
+
         rc = ngx_zertiban_pairs_add(twin->pairs,
                                     &conf->client_id->complex.value,
                                     &conf->client_secret->complex.value);
-    }
+
+    } while (rc == NGX_OK);
 
     return ngx_zertiban_named_added(cf, conf, rc);
 }

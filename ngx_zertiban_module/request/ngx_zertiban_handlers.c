@@ -172,8 +172,7 @@ ngx_zertiban_handlers_route(ngx_conf_t *cf, ngx_module_t *module,
 
     route->prefix.data = cmd->name.data;
     route->prefix.len = cmd->name.len - (sizeof("_pass") - 1);
-    route->place.file = cf->conf_file->file.name;
-    route->place.line = cf->conf_file->line;
+    ngx_zertiban_place_set(&route->place, cf);
     route->scheme = cmd->post;
     route->ssl = ngx_zertiban_handlers_ssl(&value[1], cmd->post) ? 1 : 0;
 
