@@ -45,10 +45,10 @@ typedef void (*ngx_zertiban_client_pt)(void *data,
 /*
  * Makes a client for one exchange with the token endpoint, on the event loop
  * of this worker; it owns all its memory.  It ends within "timeout", ms, after
- * ngx_zertiban_client_start(), which may call "handler" itself.   The
- * first one of "n" secrets is sent; all of them stay what and where they are
- * until then, and no answer that repeats one is shown.  No timer of the client
- * holds a worker that is shutting down.
+ * ngx_zertiban_client_start(), which may call "handler" itself.  The first one
+ * of "n" secrets is sent; all of them stay what and where they are until then,
+ * and no answer that repeats one is shown.  No timer of the client holds a
+ * worker that is shutting down.
  *
  * What nginx would log on the way is kept, and its last line becomes the
  * verdict's reason: the caller decides what is worth a line.

@@ -197,7 +197,10 @@ ngx_zertiban_exchange_read_pairs(ngx_zertiban_credential_t *credential)
 
     pairs = credential->pairs;
 
-    if (pairs->file.len == 0 || !ngx_zertiban_pairs_stale(pairs)) {
+    if (credential->exchange
+        || pairs->file.len == 0
+        || !ngx_zertiban_pairs_stale(pairs))
+    {
         return;
     }
 
@@ -464,7 +467,7 @@ ngx_zertiban_exchange_publish(ngx_zertiban_credential_t *credential,
 
     if (!ngx_queue_empty(&credential->waiters)) {
         ngx_zertiban_exchange_hand(credential, &verdict->token, usable,
-                                 outcome.generation);
+                                   outcome.generation);
     }
 
     if (rc == NGX_ERROR) {

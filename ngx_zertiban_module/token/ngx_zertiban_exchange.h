@@ -21,7 +21,10 @@
 void ngx_zertiban_exchange_start(ngx_zertiban_credential_t *credential,
     ngx_uint_t fetching);
 
-/* reads the file of the credential's pairs, if there is one, and that is new */
+/*
+ * Reads the file of the credential's pairs, if there is one, and that is new;
+ * an exchange that is in flight has read it, and uses it.
+ */
 
 void ngx_zertiban_exchange_read_pairs(ngx_zertiban_credential_t *credential);
 

@@ -95,14 +95,9 @@ ngx_zertiban_keeper_start_handler(ngx_event_t *ev)
 
         ngx_zertiban_zone_pin(zone, credential->key);
 
-        /*
-         * a worker that is new may come long after the configuration; an
-         * exchange of an early request has read the file, and uses it
-         */
+        /* a worker that is new may come long after the configuration */
 
-        if (credential->exchange == NULL) {
-            ngx_zertiban_exchange_read_pairs(credential);
-        }
+        ngx_zertiban_exchange_read_pairs(credential);
 
         ngx_zertiban_credential_arm(credential, next);
 
@@ -536,9 +531,7 @@ ngx_zertiban_keeper_watch(ngx_zertiban_credential_t *credential)
 
     pairs->watch = ngx_current_msec + NGX_ZERTIBAN_WATCH;
 
-    if (credential->exchange == NULL) {
-        ngx_zertiban_exchange_read_pairs(credential);
-    }
+    ngx_zertiban_exchange_read_pairs(credential);
 }
 
 
