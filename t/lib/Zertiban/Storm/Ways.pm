@@ -80,7 +80,7 @@ our %ways = (
     instead     => { ignores => 1 },
     opened      => { weight => 3, acts => undef },
     large       => { weight => 4, acts => ['large', 'small'], streams => 1 },
-    small       => { bodiless => 1, ignores => 1 },
+    small       => { bodiless => 1 },
     filtered    => { weight => 3, acts => undef, cached => 1, filtered => 1,
                      methods => ['GET', 'HEAD'] },
     turned      => { weight => 3, acts => ['turned', 'other'] },
