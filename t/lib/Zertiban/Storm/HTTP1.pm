@@ -214,7 +214,7 @@ sub gone {
 
     # what nginx has to say may be lost with what it has not read, and what was
     # left of the call before, such as an update of the cache, may have failed
-    $self->{last} ||= $due[0]->may_be_cut(@due > 1)
+    $self->{last} ||= $self->may_be_cut(@due)
                       || $self->{before} && $self->{before}{cut} if @due;
 
     for my $call (@due) {
@@ -223,6 +223,19 @@ sub gone {
 
         $call->end($may ? 'left' : 'dropped');
     }
+}
+
+
+# a reset takes with it what has come and was not read: it may be the end of a
+# later call
+
+sub may_be_cut {
+    my ($self, @due) = @_;
+
+    my $last = $self->{stream}{error} ? $#due : 0;
+
+    return scalar grep { $due[$_]->may_be_cut($_ < $#due)
+                         || $_ && $due[$_]{way}{streams} } 0 .. $last;
 }
 
 
