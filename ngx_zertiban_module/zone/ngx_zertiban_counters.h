@@ -1,0 +1,149 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ */
+
+
+#ifndef _NGX_ZERTIBAN_COUNTERS_H_INCLUDED_
+#define _NGX_ZERTIBAN_COUNTERS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "ngx_zertiban_error.h"
+#include "ngx_zertiban_identity.h"
+#include "ngx_zertiban_shm.h"
+
+
+/* in a zone, of which they take this part at most */
+
+#define NGX_ZERTIBAN_COUNTERS_SHARE  4
+
+
+/* times, ms: each bucket has those up to its bound, and the last one the rest */
+
+#define NGX_ZERTIBAN_BUCKETS         10
+
+typedef struct {
+    ngx_atomic_t                buckets[NGX_ZERTIBAN_BUCKETS];
+    ngx_atomic_t                sum;            /* ms */
+} ngx_zertiban_times_t;
+
+/* the bounds of all buckets but the last one, ms */
+
+extern ngx_msec_t  ngx_zertiban_wait_bounds[NGX_ZERTIBAN_BUCKETS - 1];
+extern ngx_msec_t  ngx_zertiban_exchange_bounds[NGX_ZERTIBAN_BUCKETS - 1];
+
+
+/* what a process has counted of a credential's requests */
+
+typedef struct {
+    ngx_uint_t                  hits;           /* went on at once */
+    uint32_t                    waits;          /* went on after a wait */
+    uint32_t                    waiting;        /* now */
+} ngx_zertiban_tally_t;
+
+
+/*
+ * What a process has counted, in a slot of the zone that nobody else writes to:
+ * plain increments, which stay when the process has gone, and when the zone is
+ * emptied.
+ */
+
+typedef struct {
+    ngx_atomic_t                owner;          /* a process, 0: none */
+
+    ngx_uint_t                  refused[NGX_ZERTIBAN_ERRORS];
+    ngx_uint_t                  aborted;        /* left while they waited */
+    ngx_uint_t                  replayed;       /* after a 401 */
+    ngx_uint_t                  passed;         /* 401s */
+    ngx_uint_t                  missing;        /* tokens, of locations */
+    ngx_zertiban_times_t        waits;
+
+    ngx_zertiban_tally_t        tallies[1];     /* of each record */
+} ngx_zertiban_counters_t;
+
+
+/*
+ * What is counted of the exchanges of a credential, by whoever runs them.  The
+ * first record of a zone is of all credentials that have none: those that the
+ * configuration does not name, and those for which there was no room.
+ */
+
+typedef struct {
+    u_char                      key[NGX_ZERTIBAN_KEY_LEN];
+    ngx_uint_t                  configuration;  /* the last one that has named
+                                                   it, 0: free */
+    ngx_atomic_t                exchanges[NGX_ZERTIBAN_ERRORS];
+    ngx_atomic_t                abandoned;
+    ngx_zertiban_times_t        times;
+
+    ngx_zertiban_tag_t          pair;           /* that has obtained a token */
+    time_t                      since;          /* it is used, or was written */
+} ngx_zertiban_record_t;
+
+
+/* this process's; before it has a slot, and if there is none, its own memory */
+
+extern ngx_zertiban_counters_t  *ngx_zertiban_counters;
+
+
+/*
+ * How large the counters of a zone of "size" bytes are, for "named" credentials
+ * of a configuration and "workers" processes: sets sh->slots and sh->records.
+ */
+
+size_t ngx_zertiban_counters_size(ngx_zertiban_shm_t *sh, size_t size,
+    ngx_uint_t named, ngx_uint_t workers);
+
+/*
+ * In the master process: the record of "key", for zone->configuration; that of
+ * a credential that the last two configurations do not name goes for it.  What
+ * has no room gets the first one.
+ */
+
+ngx_zertiban_record_t *ngx_zertiban_counters_record(ngx_zertiban_zone_t *zone,
+    u_char *key);
+
+/* the record of all others */
+
+#define ngx_zertiban_counters_other(zone)                                     \
+    ((ngx_zertiban_record_t *) (zone)->sh->counters)
+
+/*
+ * In a worker process, without the mutex.
+ *
+ * ngx_zertiban_counters_claim() finds it a slot, that of a process that has
+ * gone or a new one.  If all are taken it counts in its own memory, and adds
+ * that to the zone each second.  ngx_zertiban_counters_release() gives it back.
+ */
+
+void ngx_zertiban_counters_claim(ngx_zertiban_zone_t *zone);
+void ngx_zertiban_counters_release(ngx_zertiban_zone_t *zone);
+
+/* where this process counts the requests of the record's credential */
+
+ngx_zertiban_tally_t *ngx_zertiban_counters_tally(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_record_t *record);
+
+/* counts a time, ms */
+
+void ngx_zertiban_counters_time(ngx_zertiban_times_t *times,
+    ngx_msec_t *bounds, ngx_msec_t msec);
+
+/*
+ * Sums up what all processes have counted, those that have gone, too; tallies[0]
+ * is of all credentials.  What waited in a process that has gone is "aborted".
+ */
+
+void ngx_zertiban_counters_sum(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_counters_t *sum);
+
+/* the same, of the record's credential */
+
+void ngx_zertiban_counters_sum_tally(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_record_t *record, ngx_zertiban_tally_t *sum);
+
+
+#endif /* _NGX_ZERTIBAN_COUNTERS_H_INCLUDED_ */
