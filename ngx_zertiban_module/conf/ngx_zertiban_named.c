@@ -288,7 +288,8 @@ ngx_zertiban_named_add(ngx_conf_t *cf, ngx_zertiban_credentials_t *credentials,
 
         rc = ngx_zertiban_pairs_add(twin->pairs,
                                     &conf->client_id->complex.value,
-                                    &conf->client_secret->complex.value);
+                                    &conf->client_secret->complex.value,
+                                    conf->client_secret->written);
 
     } while (rc == NGX_OK);
 

@@ -76,6 +76,10 @@ typedef struct {
 
     ngx_zertiban_tag_t          pair;           /* that has obtained a token */
     time_t                      since;          /* it is used, or was written */
+
+    time_t                      ahead;          /* of the endpoint's clock, s,
+                                                   negative: behind, as it was */
+    time_t                      compared;       /* then; 0: never */
 } ngx_zertiban_record_t;
 
 
