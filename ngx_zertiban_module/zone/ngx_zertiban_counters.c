@@ -386,6 +386,13 @@ ngx_zertiban_counters_sum(ngx_zertiban_zone_t *zone,
 
     ngx_memzero(sum, sizeof(ngx_zertiban_counters_t));
 
+    if (ngx_zertiban_counters == &ngx_zertiban_counters_local) {
+
+        /* what one process shows another one must not take back */
+
+        ngx_zertiban_counters_add(zone);
+    }
+
     for (i = 0; i < zone->sh->slots; i++) {
 
         slot = ngx_zertiban_counters_at(zone, i);
@@ -401,19 +408,14 @@ ngx_zertiban_counters_sum(ngx_zertiban_zone_t *zone,
         ngx_zertiban_counters_sum_slot(zone, slot, sum);
     }
 
-    if (ngx_zertiban_counters == &ngx_zertiban_counters_local) {
-        ngx_zertiban_counters_sum_slot(NULL, ngx_zertiban_counters, sum);
-    }
 }
 
-
-/* without a zone the slot has one tally */
 
 static void
 ngx_zertiban_counters_sum_slot(ngx_zertiban_zone_t *zone,
     ngx_zertiban_counters_t *slot, ngx_zertiban_counters_t *sum)
 {
-    ngx_uint_t  i, n;
+    ngx_uint_t  i;
 
     for (i = 0; i < NGX_ZERTIBAN_ERRORS; i++) {
         sum->refused[i] += slot->refused[i];
@@ -430,9 +432,7 @@ ngx_zertiban_counters_sum_slot(ngx_zertiban_zone_t *zone,
 
     sum->waits.sum += slot->waits.sum;
 
-    n = zone ? zone->sh->records : 1;
-
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < zone->sh->records; i++) {
         ngx_zertiban_counters_add_tally(&sum->tallies[0], &slot->tallies[i]);
     }
 }
