@@ -255,7 +255,7 @@ ngx_zertiban_notices(ngx_zertiban_model_t *model,
 
         { 0, 1, ngx_string("the clock of this machine may be wrong"),
           ngx_zertiban_advice_of(
-              "seconds between this machine&#39;s clock and that of the token "
+              "seconds between the clocks of this machine and of the token "
               "endpoint",
               "The date at the top of this page is what this machine takes for "
               "the present: if it is wrong, set the clock and see that it is "
