@@ -31,7 +31,9 @@ static void ngx_zertiban_page_todo(ngx_zertiban_out_t *out,
 static ngx_uint_t ngx_zertiban_page_kind(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_advice_e kind);
 static void ngx_zertiban_page_item(ngx_zertiban_out_t *out,
-    ngx_zertiban_advice_t *advice, ngx_uint_t n, ngx_zertiban_entry_t *e);
+    ngx_zertiban_advice_t *advice, ngx_zertiban_entry_t *e);
+static void ngx_zertiban_page_notice(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model, ngx_zertiban_notice_t *notice);
 static void ngx_zertiban_page_table(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_uint_t form);
 static void ngx_zertiban_page_requests(ngx_zertiban_out_t *out,
@@ -160,7 +162,7 @@ ngx_zertiban_page_but(ngx_zertiban_model_t *model,
     };
 
     for (i = 0; i < NGX_ZERTIBAN_NOTICES; i++) {
-        if (notices[i].n && notices[i].verdict) {
+        if (notices[i].n && notices[i].verdict && notices[i].recent) {
             return &notices[i].brief;
         }
     }
@@ -220,7 +222,7 @@ ngx_zertiban_page_todo(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
         }
 
         ngx_zertiban_out_text(out, "<li>");
-        ngx_zertiban_page_item(out, &notices[i].advice, notices[i].n, NULL);
+        ngx_zertiban_page_notice(out, model, &notices[i]);
         n++;
     }
 
@@ -274,38 +276,58 @@ ngx_zertiban_page_kind(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
     }
 
     ngx_zertiban_out_text(out, ": ");
-    ngx_zertiban_page_item(out, &ngx_zertiban_advices[kind], 0, first);
+    ngx_zertiban_page_item(out, &ngx_zertiban_advices[kind], first);
 
     return n;
 }
 
 
-/* "n" of these, if it is not 0; "e" is of the first credential, or NULL */
+/* of the first one of those that have the same trouble */
 
 static void
 ngx_zertiban_page_item(ngx_zertiban_out_t *out, ngx_zertiban_advice_t *advice,
-    ngx_uint_t n, ngx_zertiban_entry_t *e)
+    ngx_zertiban_entry_t *e)
 {
     ngx_zertiban_out_text(out, "<b>");
     ngx_zertiban_out_data(out, advice->what.data, advice->what.len);
-    ngx_zertiban_out_text(out, "</b>");
-
-    if (n) {
-        ngx_zertiban_out_text(out, ": ");
-        ngx_zertiban_frame_number(out, n);
-    }
-
-    ngx_zertiban_out_text(out, "\n<p>");
+    ngx_zertiban_out_text(out, "</b>\n<p>");
     ngx_zertiban_out_data(out, advice->todo.data, advice->todo.len);
     ngx_zertiban_out_text(out, "</p>");
 
-    if (e && e->endpoint.len) {
+    if (e->endpoint.len) {
         ngx_zertiban_out_text(out, "\n<p><small>token endpoint <code>");
         ngx_zertiban_out_html(out, &e->endpoint);
         ngx_zertiban_out_text(out, "</code></small></p>");
     }
 
     ngx_zertiban_out_text(out, "</li>\n");
+}
+
+
+static void
+ngx_zertiban_page_notice(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
+    ngx_zertiban_notice_t *notice)
+{
+    ngx_zertiban_advice_t  *advice;
+
+    advice = &notice->advice;
+
+    ngx_zertiban_out_text(out, "<b>");
+    ngx_zertiban_out_data(out, advice->what.data, advice->what.len);
+    ngx_zertiban_out_text(out, "</b>: ");
+    ngx_zertiban_frame_number(out, notice->n);
+
+    if (notice->last) {
+        ngx_zertiban_out_text(out, ", the last one ");
+        ngx_zertiban_frame_span(out, ngx_max((time_t) (model->now / 1000)
+                                             - notice->last, 0)
+                                     * 1000);
+        ngx_zertiban_out_text(out, " ago");
+    }
+
+    ngx_zertiban_out_text(out, "\n<p>");
+    ngx_zertiban_out_data(out, advice->todo.data, advice->todo.len);
+    ngx_zertiban_out_text(out, "</p></li>\n");
 }
 
 
