@@ -7,6 +7,7 @@
 
 
 #include "ngx_zertiban.h"
+#include "ngx_zertiban_access.h"
 #include "ngx_zertiban_check.h"
 #include "ngx_zertiban_destination.h"
 #include "ngx_zertiban_handlers.h"
@@ -14,6 +15,7 @@
 #include "ngx_zertiban_keeper.h"
 #include "ngx_zertiban_named.h"
 #include "ngx_zertiban_notify.h"
+#include "ngx_zertiban_status.h"
 #include "ngx_zertiban_variables.h"
 
 
@@ -210,6 +212,13 @@ static ngx_command_t  ngx_zertiban_commands[] = {
       offsetof(ngx_zertiban_loc_conf_t, client.ssl.certificate_key),
       &ngx_zertiban_conf_text_post },
 
+    { ngx_string("zertiban_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_ANY,
+      ngx_zertiban_status_set,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     /* of nginx, see ngx_zertiban_handlers.c; with the schemes of TLS */
 
     { ngx_string("proxy_pass"),
@@ -285,7 +294,9 @@ ngx_module_t  ngx_zertiban_module = {
 static ngx_int_t
 ngx_zertiban_preconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_zertiban_handlers_check(cf) != NGX_OK) {
+    if (ngx_zertiban_handlers_check(cf) != NGX_OK
+        || ngx_zertiban_access_init(cf, ngx_zertiban_commands) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -314,7 +325,9 @@ ngx_zertiban_create_main_conf(ngx_conf_t *cf)
      *     zmcf->covered = 0;
      */
 
-    if (ngx_zertiban_destination_create(cf, zmcf) != NGX_OK) {
+    if (ngx_zertiban_destination_create(cf, zmcf) != NGX_OK
+        || ngx_zertiban_access_create(cf, zmcf) != NGX_OK)
+    {
         return NULL;
     }
 
@@ -413,6 +426,14 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (ngx_zertiban_ssl_merge_conf(cf, &conf->client.ssl, &prev->client.ssl)
         != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_zertiban_access_merge(&prev->access, &conf->access);
+
+    if (conf->status
+        && ngx_zertiban_access_show(cf, conf, &conf->status_place) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
@@ -566,6 +587,8 @@ ngx_zertiban_postconfiguration(ngx_conf_t *cf)
     if (ngx_zertiban_check_all(cf, zmcf) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    ngx_zertiban_access_check(cf, zmcf);
 
     if (!zmcf->gated) {
         return NGX_OK;

@@ -34,11 +34,21 @@ typedef struct {
     ngx_zertiban_loc_conf_t       *gates;       /* each "zertiban on" */
 
     ngx_array_t                    leads;       /* of ngx_zertiban_lead_t */
+    ngx_array_t                    shown;       /* of ngx_zertiban_shown_t */
 
     unsigned                       gated:1;     /* some location is */
     unsigned                       covered:1;   /* some way upstream is, by
                                                    another in its location */
 } ngx_zertiban_main_conf_t;
+
+
+/* directives that guard a location; a bit for each, and one for a pair */
+
+typedef struct {
+    uint64_t                       set;         /* here, */
+    uint64_t                       on;          /* or around it, and on */
+    unsigned                       all:1;       /* "allow all" */
+} ngx_zertiban_access_t;
 
 
 /* a directive that leads upstream, such as "proxy_pass" */
@@ -114,11 +124,15 @@ struct ngx_zertiban_loc_conf_s {
     ngx_zertiban_trust_e           trust;
     ngx_zertiban_refused_e         refused;     /* with NONE */
 
+    ngx_zertiban_access_t          access;
+    ngx_zertiban_place_t           status_place;
+
     unsigned                       explicit:1;  /* "zertiban" is set here */
     unsigned                       proxied:1;   /* it stands before a pass */
     unsigned                       secret_file:1;
     unsigned                       checked:1;   /* a request was looked at */
     unsigned                       told:1;      /* that one was refused */
+    unsigned                       status:1;    /* is shown here */
 };
 
 
