@@ -24,6 +24,8 @@ typedef struct {
     ngx_str_t                   id;
     ngx_str_t                   secret;
     time_t                      expires;          /* that day, UTC, or 0 */
+    time_t                      written;          /* the file of its secret, or
+                                                     0 if it is in another one */
 } ngx_zertiban_pair_t;
 
 

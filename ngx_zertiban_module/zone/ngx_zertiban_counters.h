@@ -40,15 +40,15 @@ extern ngx_msec_t  ngx_zertiban_exchange_bounds[NGX_ZERTIBAN_BUCKETS - 1];
 
 typedef struct {
     ngx_uint_t                  hits;           /* went on at once */
-    uint32_t                    waits;          /* went on after a wait */
-    uint32_t                    waiting;        /* now */
+    ngx_uint_t                  waits;          /* went on after a wait */
+    ngx_uint_t                  waiting;        /* now */
 } ngx_zertiban_tally_t;
 
 
 /*
  * What a process has counted, in a slot of the zone that nobody else writes to:
  * plain increments, which stay when the process has gone, and when the zone is
- * emptied.
+ * emptied.  All members are words.
  */
 
 typedef struct {
