@@ -432,7 +432,7 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_zertiban_access_merge(&prev->access, &conf->access);
 
-    if (conf->status
+    if (conf->status_place.line
         && ngx_zertiban_access_show(cf, conf, &conf->status_place) != NGX_OK)
     {
         return NGX_CONF_ERROR;

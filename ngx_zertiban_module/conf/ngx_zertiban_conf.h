@@ -90,6 +90,17 @@ typedef enum {
 } ngx_zertiban_refused_e;
 
 
+/* what a location answers with by itself */
+
+typedef enum {
+    NGX_ZERTIBAN_STATUS_NONE = 0,
+    NGX_ZERTIBAN_STATUS_JSON,
+    NGX_ZERTIBAN_STATUS_PROMETHEUS,
+    NGX_ZERTIBAN_STATUS_HTML,
+    NGX_ZERTIBAN_STATUS_READY
+} ngx_zertiban_status_e;
+
+
 struct ngx_zertiban_loc_conf_s {
     ngx_flag_t                     enable;
     ngx_zertiban_place_t           place;       /* of "zertiban on" */
@@ -120,19 +131,21 @@ struct ngx_zertiban_loc_conf_s {
     ngx_http_upstream_conf_t      *upstream;
     ngx_zertiban_route_t          *route;
 
+    ngx_zertiban_status_e          status;
+    ngx_uint_t                     status_max;  /* credentials shown */
+    ngx_zertiban_place_t           status_place;
+
     ngx_zertiban_hosts_t          *hosts;       /* NULL: the endpoint's */
     ngx_zertiban_trust_e           trust;
     ngx_zertiban_refused_e         refused;     /* with NONE */
 
     ngx_zertiban_access_t          access;
-    ngx_zertiban_place_t           status_place;
 
     unsigned                       explicit:1;  /* "zertiban" is set here */
     unsigned                       proxied:1;   /* it stands before a pass */
     unsigned                       secret_file:1;
     unsigned                       checked:1;   /* a request was looked at */
     unsigned                       told:1;      /* that one was refused */
-    unsigned                       status:1;    /* is shown here */
 };
 
 
