@@ -48,7 +48,7 @@ my $config = <<'EOT' . join('', map { <<"EOT" } @names) . "    }\n";
             zertiban_status;
         }
 
-        location /page {
+        location /html {
             zertiban_status html;
         }
 EOT
@@ -262,6 +262,7 @@ ok(wait_until(sub { served_by('left') eq 'new' }),
 
 # -- a configuration that is loaded meanwhile
 
+put('garbage', OLD);
 put('held', NEW, OLD);
 $n = $idp{held}->count();
 $idp{held}->hold();
@@ -281,7 +282,7 @@ is($said->{pair}{used}, 1, '... with what has come of it');
 # -- for people
 
 put('page', WRONG, OLD);
-$response = (try_now($t, $id{page}, uri => '/page'))[0];
+$response = (try_now($t, $id{page}, uri => '/html'))[0];
 
 is($response->{status}, 502, 'a page has the same status');
 like($response->{body}, qr{<title>No new token: idp_rejected_client</title>},
@@ -293,7 +294,7 @@ like(join(' ', $response->header('Content-Type')), qr{^text/html},
      '... as HTML');
 
 put('page', NEW, OLD);
-$response = (try_now($t, $id{page}, uri => '/page'))[0];
+$response = (try_now($t, $id{page}, uri => '/html'))[0];
 
 like($response->{body}, qr{<h1>The credential works</h1>},
      'it says that a credential works');

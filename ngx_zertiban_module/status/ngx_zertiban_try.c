@@ -340,6 +340,8 @@ ngx_zertiban_try_wait_handler(ngx_event_t *ev)
 
     r->read_event_handler = ngx_http_block_reading;
 
+    c->log->action = NULL;
+
     ngx_http_finalize_request(r, ngx_zertiban_try_end(ctx, rc));
 
     ngx_http_run_posted_requests(c);
