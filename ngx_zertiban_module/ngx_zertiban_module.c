@@ -10,6 +10,7 @@
 #include "ngx_zertiban_access.h"
 #include "ngx_zertiban_check.h"
 #include "ngx_zertiban_destination.h"
+#include "ngx_zertiban_frame.h"
 #include "ngx_zertiban_handlers.h"
 #include "ngx_zertiban_headers.h"
 #include "ngx_zertiban_keeper.h"
@@ -213,8 +214,8 @@ static ngx_command_t  ngx_zertiban_commands[] = {
       &ngx_zertiban_conf_text_post },
 
     { ngx_string("zertiban_status"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_ANY,
-      ngx_zertiban_status_set,
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      ngx_zertiban_status,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -321,7 +322,9 @@ ngx_zertiban_create_main_conf(ngx_conf_t *cf)
      *     zmcf->zone_size = 0;
      *     zmcf->values = NULL;
      *     zmcf->gates = NULL;
+     *     zmcf->named = { NULL, NULL, 0 };
      *     zmcf->gated = 0;
+     *     zmcf->dynamic = 0;
      *     zmcf->covered = 0;
      */
 
@@ -368,6 +371,9 @@ ngx_zertiban_create_loc_conf(ngx_conf_t *cf)
      *     conf->wrapper = NULL;
      *     conf->upstream = NULL;
      *     conf->route = NULL;
+     *     conf->status = NGX_ZERTIBAN_STATUS_NONE;
+     *     conf->status_max = 0;
+     *     conf->status_place = { { 0, NULL }, 0 };
      *     conf->hosts = NULL;
      *     conf->trust = NGX_ZERTIBAN_TRUST_UNKNOWN;
      *     conf->refused = NGX_ZERTIBAN_REFUSED_NOT;
@@ -438,6 +444,8 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
+    ngx_zertiban_status_merge(cf, prev, conf);
+
     gated = ngx_zertiban_handlers_merge(cf, prev, conf);
 
     if (ngx_zertiban_destination_add(cf, conf, gated) != NGX_OK) {
@@ -480,6 +488,10 @@ ngx_zertiban_merge_gate(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
     ngx_zertiban_check_pair(cf, conf);
 
     zmcf->gated = 1;
+
+    if (conf->credential == NULL) {
+        zmcf->dynamic = 1;
+    }
 
     return NGX_CONF_OK;
 }
@@ -589,6 +601,14 @@ ngx_zertiban_postconfiguration(ngx_conf_t *cf)
     }
 
     ngx_zertiban_access_check(cf, zmcf);
+
+    zmcf->loaded = ngx_time();
+
+    if (ngx_zertiban_frame_init() != NGX_OK
+        || ngx_zertiban_named_list(cf, zmcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     if (!zmcf->gated) {
         return NGX_OK;

@@ -217,7 +217,7 @@ is(join(' ', $response->header('Cache-Control')), 'no-store',
 
 like(curl('--unix-socket', $t->dir() . '/socket', '-d',
           "action=refresh&credential=$id", 'http://localhost/status'),
-     qr/"outcome":"ok"/, 'a client of a unix socket');
+     qr/"outcome": "ok"/, 'a client of a unix socket');
 
 
 # -- what has let it in
@@ -257,7 +257,7 @@ my @certificate = ('--cert', $t->dir() . '/client.crt', '--key',
                    $t->dir() . '/client.key');
 my $url = 'https://127.0.0.1:' . $t->port('certificate') . '/status';
 
-like(curl(@tls, @certificate, $url), qr/"outcome":"ok"/, 'a certificate');
+like(curl(@tls, @certificate, $url), qr/"outcome": "ok"/, 'a certificate');
 like(curl(@tls, $url), qr/No required SSL certificate/, '... or not');
 
 $url = 'https://127.0.0.1:' . $t->port('tls') . '/far/';
@@ -374,7 +374,7 @@ for my $type ('text/plain', 'multipart/form-data; boundary=x',
 like(curl('--http2-prior-knowledge', '-d', "action=refresh&credential=$id",
           '-w', '%{http_version}',
           'http://127.0.0.1:' . $t->port('h2') . '/status'),
-     qr/"outcome":"ok".*\n2$/s, 'HTTP/2');
+     qr/"outcome": "ok".*\n2$/s, 'HTTP/2');
 
 
 # nothing of all that was worth an exchange

@@ -285,7 +285,7 @@ put('page', WRONG, OLD);
 $response = (try_now($t, $id{page}, uri => '/html'))[0];
 
 is($response->{status}, 502, 'a page has the same status');
-like($response->{body}, qr{<title>No new token: idp_rejected_client</title>},
+like($response->{body}, qr{<title>no new token: idp_rejected_client },
      '... and says it in its title');
 like($response->{body}, qr/invalid_client/, '... with the reason');
 unlike($response->{body}, qr/<script|https?:|src=/,
@@ -296,7 +296,7 @@ like(join(' ', $response->header('Content-Type')), qr{^text/html},
 put('page', NEW, OLD);
 $response = (try_now($t, $id{page}, uri => '/html'))[0];
 
-like($response->{body}, qr{<h1>The credential works</h1>},
+like($response->{body}, qr{<h1 class="good">the credential works</h1>},
      'it says that a credential works');
 
 

@@ -17,11 +17,25 @@
 typedef struct ngx_zertiban_loc_conf_s  ngx_zertiban_loc_conf_t;
 
 
+/*
+ * The credentials that the configuration names, each once, also if it is two
+ * for this worker: in the order of the configuration, and by their keys.
+ */
+
+typedef struct {
+    ngx_zertiban_credential_t    **elts;
+    ngx_zertiban_credential_t    **by_key;
+    ngx_uint_t                     n;
+} ngx_zertiban_named_t;
+
+
 typedef struct {
     ngx_str_t                      zone_name;
     size_t                         zone_size;
 
     ngx_zertiban_credentials_t    *credentials;
+    ngx_zertiban_named_t           named;
+    time_t                         loaded;      /* the configuration was */
 
     /* variables that show what is replaced, NGX_ERROR if nobody uses them */
 
@@ -36,7 +50,9 @@ typedef struct {
     ngx_array_t                    leads;       /* of ngx_zertiban_lead_t */
     ngx_array_t                    shown;       /* of ngx_zertiban_shown_t */
 
-    unsigned                       gated:1;     /* some location is */
+    unsigned                       gated:1;     /* some location is, */
+    unsigned                       dynamic:1;   /* with a credential that
+                                                   depends on variables */
     unsigned                       covered:1;   /* some way upstream is, by
                                                    another in its location */
 } ngx_zertiban_main_conf_t;

@@ -149,6 +149,8 @@ ngx_zertiban_exchange_start(ngx_zertiban_credential_t *credential,
 
     ngx_memzero(&verdict, sizeof(ngx_zertiban_verdict_t));
 
+    verdict.date = -1;
+
     ngx_zertiban_exchange_lack(&verdict);
 
     ngx_zertiban_exchange_handler(credential, &verdict, ngx_current_msec);

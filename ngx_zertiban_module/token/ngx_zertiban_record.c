@@ -42,6 +42,11 @@ ngx_zertiban_record_exchange(ngx_zertiban_credential_t *credential,
 
     ngx_zertiban_counters_time(&record->times, ngx_zertiban_exchange_bounds,
                                ngx_current_msec - credential->begun);
+
+    if (verdict->date != -1) {
+        record->ahead = ngx_time() - verdict->date;
+        record->compared = ngx_time();
+    }
 }
 
 

@@ -12,8 +12,10 @@
 #include <ngx_event.h>
 
 
-#define NGX_ZERTIBAN_SLOTS    16        /* at least, with the common one */
+#define NGX_ZERTIBAN_SLOTS    8         /* at least, if there is room */
 #define NGX_ZERTIBAN_SPARE    32        /* records, for later configurations */
+#define NGX_ZERTIBAN_LITTLE   16        /* this part of a zone */
+#define NGX_ZERTIBAN_SHARE    4
 #define NGX_ZERTIBAN_ALIGN    128       /* bytes: two lines of a cache */
 #define NGX_ZERTIBAN_ADD      1000      /* ms, without a slot */
 
@@ -56,43 +58,53 @@ ngx_zertiban_counters_t  *ngx_zertiban_counters
 static ngx_event_t  ngx_zertiban_counters_event;
 
 
+/*
+ * What is for later configurations and old workers takes a little only, and what
+ * is needed now no more than its share: who has no slot counts all the same, and
+ * a credential without a record is counted with all others.
+ */
+
+void
+ngx_zertiban_counters_plan(ngx_zertiban_shm_t *sh, size_t size,
+    ngx_uint_t named, ngx_uint_t workers)
+{
+    ngx_uint_t  spare;
+
+    sh->slots = 1 + ngx_max(4 * workers, NGX_ZERTIBAN_SLOTS);
+
+    for (spare = NGX_ZERTIBAN_SPARE; spare; spare /= 2) {
+        sh->records = 1 + named + spare;
+
+        if (ngx_zertiban_counters_size(sh) <= size / NGX_ZERTIBAN_LITTLE) {
+            return;
+        }
+    }
+
+    sh->records = 1 + named;
+    sh->slots = 1 + ngx_max(2 * workers, NGX_ZERTIBAN_SLOTS);
+
+    while (ngx_zertiban_counters_size(sh) > size / NGX_ZERTIBAN_SHARE) {
+
+        if (sh->records > sh->slots) {
+            sh->records--;
+
+        } else if (sh->slots > 1) {
+            sh->slots--;
+
+        } else {
+            break;
+        }
+    }
+}
+
+
 /* records first, then slots, each on lines of its own */
 
 size_t
-ngx_zertiban_counters_size(ngx_zertiban_shm_t *sh, size_t size,
-    ngx_uint_t named, ngx_uint_t workers)
+ngx_zertiban_counters_size(ngx_zertiban_shm_t *sh)
 {
-    size_t  all, slot;
-
-    sh->records = 1 + named + NGX_ZERTIBAN_SPARE;
-    sh->slots = ngx_max(1 + 4 * workers, NGX_ZERTIBAN_SLOTS);
-
-    for ( ;; ) {
-
-        slot = ngx_zertiban_counters_slot(sh);
-
-        all = sh->records * sizeof(ngx_zertiban_record_t)
-              + NGX_ZERTIBAN_ALIGN + sh->slots * slot;
-
-        if (all <= size / NGX_ZERTIBAN_COUNTERS_SHARE
-            || (sh->records == 1 && sh->slots == 1))
-        {
-            return all;
-        }
-
-        /* what is less missed: who has no slot counts all the same */
-
-        if (sh->slots > NGX_ZERTIBAN_SLOTS) {
-            sh->slots = ngx_max(sh->slots / 2, NGX_ZERTIBAN_SLOTS);
-
-        } else if (sh->records > NGX_ZERTIBAN_SPARE) {
-            sh->records -= sh->records / 4;
-
-        } else {
-            sh->records = ngx_max(sh->records / 2, 1);
-            sh->slots = ngx_max(sh->slots / 2, 1);
-        }
-    }
+    return sh->records * sizeof(ngx_zertiban_record_t) + NGX_ZERTIBAN_ALIGN
+           + sh->slots * ngx_zertiban_counters_slot(sh);
 }
 
 
@@ -374,6 +386,13 @@ ngx_zertiban_counters_sum(ngx_zertiban_zone_t *zone,
 
     ngx_memzero(sum, sizeof(ngx_zertiban_counters_t));
 
+    if (ngx_zertiban_counters == &ngx_zertiban_counters_local) {
+
+        /* what one process shows another one must not take back */
+
+        ngx_zertiban_counters_add(zone);
+    }
+
     for (i = 0; i < zone->sh->slots; i++) {
 
         slot = ngx_zertiban_counters_at(zone, i);
@@ -389,19 +408,14 @@ ngx_zertiban_counters_sum(ngx_zertiban_zone_t *zone,
         ngx_zertiban_counters_sum_slot(zone, slot, sum);
     }
 
-    if (ngx_zertiban_counters == &ngx_zertiban_counters_local) {
-        ngx_zertiban_counters_sum_slot(NULL, ngx_zertiban_counters, sum);
-    }
 }
 
-
-/* without a zone the slot has one tally */
 
 static void
 ngx_zertiban_counters_sum_slot(ngx_zertiban_zone_t *zone,
     ngx_zertiban_counters_t *slot, ngx_zertiban_counters_t *sum)
 {
-    ngx_uint_t  i, n;
+    ngx_uint_t  i;
 
     for (i = 0; i < NGX_ZERTIBAN_ERRORS; i++) {
         sum->refused[i] += slot->refused[i];
@@ -418,9 +432,7 @@ ngx_zertiban_counters_sum_slot(ngx_zertiban_zone_t *zone,
 
     sum->waits.sum += slot->waits.sum;
 
-    n = zone ? zone->sh->records : 1;
-
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < zone->sh->records; i++) {
         ngx_zertiban_counters_add_tally(&sum->tallies[0], &slot->tallies[i]);
     }
 }

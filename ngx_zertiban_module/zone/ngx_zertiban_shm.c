@@ -104,7 +104,7 @@ ngx_zertiban_shm_init(ngx_shm_zone_t *shm_zone, void *data)
 static ngx_int_t
 ngx_zertiban_shm_begin(ngx_zertiban_zone_t *zone, size_t size)
 {
-    size_t               len, counters;
+    size_t               len;
     ngx_core_conf_t     *ccf;
     ngx_zertiban_shm_t   shm;
 
@@ -113,8 +113,7 @@ ngx_zertiban_shm_begin(ngx_zertiban_zone_t *zone, size_t size)
     ccf = (ngx_core_conf_t *) ngx_get_conf(zone->cycle->conf_ctx,
                                            ngx_core_module);
 
-    counters = ngx_zertiban_counters_size(&shm, size, zone->named,
-                                          ccf->worker_processes);
+    ngx_zertiban_counters_plan(&shm, size, zone->named, ccf->worker_processes);
 
     len = ngx_align(sizeof(ngx_zertiban_shm_t)
                     + sizeof(" in zertiban zone \"\"") + zone->name.len,
@@ -122,7 +121,8 @@ ngx_zertiban_shm_begin(ngx_zertiban_zone_t *zone, size_t size)
 
     /* its size keeps it out of the pages of pieces */
 
-    shm.head = ngx_max(len + counters, 2 * NGX_ZERTIBAN_PIECE);
+    shm.head = ngx_max(len + ngx_zertiban_counters_size(&shm),
+                       2 * NGX_ZERTIBAN_PIECE);
     shm.start = ngx_time();
 
     if (ngx_zertiban_shm_format(zone, &shm) != NGX_OK) {

@@ -18,11 +18,16 @@ my @type = ('Content-Type: application/x-www-form-urlencoded');
 sub fingerprint {
     my ($t, $name, $uri) = @_;
 
-    my $body = $t->get($uri // '/status')->{body};
+    my $said = JSON::PP::decode_json($t->get($uri // '/status')->{body});
 
-    my ($found) = $body =~ m{^(\w{12}) (?:.*/)?\Q$name\E$}m;
+    for my $credential (@{$said->{credentials}}) {
+        my ($file, $id) = map { $_ // '' } @{$credential}{qw(file client_id)};
 
-    return $found // die "no credential \"$name\" in $body";
+        return $credential->{fingerprint}
+            if $file =~ m{(?:^|/)\Q$name\E$} || $file eq '' && $id eq $name;
+    }
+
+    die "no credential \"$name\"";
 }
 
 
