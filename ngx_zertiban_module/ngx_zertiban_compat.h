@@ -92,7 +92,7 @@ ngx_zertiban_early_hints(ngx_http_request_t *r, ngx_int_t rc)
 
 /* whether clients speak TLS with what is listened on, and one has */
 
-#if (NGX_HTTP_V3 && nginx_version >= 1025000)
+#if (nginx_version >= 1025000)
 
 #define ngx_zertiban_listen_ssl(opt)       ((opt)->ssl || (opt)->quic)
 

@@ -328,9 +328,7 @@ ngx_zertiban_create_main_conf(ngx_conf_t *cf)
      *     zmcf->covered = 0;
      */
 
-    if (ngx_zertiban_destination_create(cf, zmcf) != NGX_OK
-        || ngx_zertiban_access_create(cf, zmcf) != NGX_OK)
-    {
+    if (ngx_zertiban_destination_create(cf, zmcf) != NGX_OK) {
         return NULL;
     }
 
@@ -436,11 +434,7 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    ngx_zertiban_access_merge(&prev->access, &conf->access);
-
-    if (conf->status_place.line
-        && ngx_zertiban_access_show(cf, conf, &conf->status_place) != NGX_OK)
-    {
+    if (ngx_zertiban_access_merge(cf, prev, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -599,8 +593,6 @@ ngx_zertiban_postconfiguration(ngx_conf_t *cf)
     if (ngx_zertiban_check_all(cf, zmcf) != NGX_OK) {
         return NGX_ERROR;
     }
-
-    ngx_zertiban_access_check(cf, zmcf);
 
     zmcf->loaded = ngx_time();
 

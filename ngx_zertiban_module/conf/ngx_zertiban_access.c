@@ -41,7 +41,6 @@ typedef struct {
 
 
 typedef struct {
-    ngx_zertiban_place_t      *place;
     ngx_zertiban_loc_conf_t   *conf;
     void                     **srv_conf;
 } ngx_zertiban_shown_t;
@@ -55,6 +54,8 @@ static ngx_uint_t ngx_zertiban_access_rule(ngx_command_t *cmd);
 static char *ngx_zertiban_access_set(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static void ngx_zertiban_access_cleanup(void *data);
+static ngx_int_t ngx_zertiban_access_show(ngx_conf_t *cf,
+    ngx_zertiban_loc_conf_t *conf);
 static ngx_str_t *ngx_zertiban_access_open(ngx_conf_t *cf,
     ngx_zertiban_shown_t *shown);
 static ngx_uint_t ngx_zertiban_access_serves(ngx_http_conf_addr_t *addr,
@@ -274,28 +275,25 @@ ngx_zertiban_access_cleanup(void *data)
 
 
 ngx_int_t
-ngx_zertiban_access_create(ngx_conf_t *cf, ngx_zertiban_main_conf_t *zmcf)
+ngx_zertiban_access_merge(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *prev,
+    ngx_zertiban_loc_conf_t *conf)
 {
-    return ngx_array_init(&zmcf->shown, cf->pool, 4,
-                          sizeof(ngx_zertiban_shown_t));
-}
+    conf->access.on |= prev->access.on & ~conf->access.set;
 
-
-void
-ngx_zertiban_access_merge(ngx_zertiban_access_t *prev,
-    ngx_zertiban_access_t *conf)
-{
-    conf->on |= prev->on & ~conf->set;
-
-    if (!(conf->set & NGX_ZERTIBAN_ACCESS_RULES)) {
-        conf->all = prev->all;
+    if (!(conf->access.set & NGX_ZERTIBAN_ACCESS_RULES)) {
+        conf->access.all = prev->access.all;
     }
+
+    /* what "if" and "limit_except" show is shown by their location */
+
+    return conf->status ? ngx_zertiban_access_show(cf, conf) : NGX_OK;
 }
 
 
-ngx_int_t
-ngx_zertiban_access_show(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf,
-    ngx_zertiban_place_t *place)
+/* nginx's modules have not been merged yet, and may be asked at the end only */
+
+static ngx_int_t
+ngx_zertiban_access_show(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
 {
     ngx_http_conf_ctx_t       *ctx;
     ngx_zertiban_shown_t      *shown;
@@ -304,12 +302,19 @@ ngx_zertiban_access_show(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf,
     ctx = cf->ctx;
     zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
 
+    if (zmcf->shown.elts == NULL
+        && ngx_array_init(&zmcf->shown, cf->pool, 4,
+                          sizeof(ngx_zertiban_shown_t))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     shown = ngx_array_push(&zmcf->shown);
     if (shown == NULL) {
         return NGX_ERROR;
     }
 
-    shown->place = place;
     shown->conf = conf;
     shown->srv_conf = ctx->srv_conf;
 
@@ -320,17 +325,20 @@ ngx_zertiban_access_show(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf,
 void
 ngx_zertiban_access_check(ngx_conf_t *cf, ngx_zertiban_main_conf_t *zmcf)
 {
-    ngx_str_t             *addr;
-    ngx_uint_t             i;
-    ngx_zertiban_shown_t  *shown;
+    ngx_str_t                *addr;
+    ngx_uint_t                i;
+    ngx_zertiban_shown_t     *shown;
+    ngx_zertiban_loc_conf_t  *conf;
 
     shown = zmcf->shown.elts;
 
     for (i = 0; i < zmcf->shown.nelts; i++) {
 
+        conf = shown[i].conf;
+
         /* "allow all" says that it is meant to be so */
 
-        if (shown[i].conf->access.on || shown[i].conf->access.all) {
+        if (conf->access.on || conf->access.all) {
             continue;
         }
 
@@ -344,7 +352,7 @@ ngx_zertiban_access_check(ngx_conf_t *cf, ngx_zertiban_main_conf_t *zmcf)
                       "\"zertiban_status\": anybody who reaches this server at "
                       "%V sees it, add \"allow 127.0.0.1; deny all;\", or "
                       "what else is to guard it, to its location, in %V:%ui",
-                      addr, &shown[i].place->file, shown[i].place->line);
+                      addr, &conf->status_place.file, conf->status_place.line);
     }
 }
 

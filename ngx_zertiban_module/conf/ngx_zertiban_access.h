@@ -21,25 +21,16 @@
 
 ngx_int_t ngx_zertiban_access_init(ngx_conf_t *cf, ngx_command_t *commands);
 
-/* prepares zmcf->shown */
-
-ngx_int_t ngx_zertiban_access_create(ngx_conf_t *cf,
-    ngx_zertiban_main_conf_t *zmcf);
-
-/* a level that has one of these directives stands for what is around it */
-
-void ngx_zertiban_access_merge(ngx_zertiban_access_t *prev,
-    ngx_zertiban_access_t *conf);
-
 /*
- * The location that is being merged shows something by a directive at "place",
- * which has to stay.  Returns NGX_OK, or NGX_ERROR if there is no memory.
+ * Merges what guards a location: a level that has one of these directives
+ * stands for what is around it.  Returns NGX_OK, or NGX_ERROR if there is no
+ * memory.
  */
 
-ngx_int_t ngx_zertiban_access_show(ngx_conf_t *cf,
-    ngx_zertiban_loc_conf_t *conf, ngx_zertiban_place_t *place);
+ngx_int_t ngx_zertiban_access_merge(ngx_conf_t *cf,
+    ngx_zertiban_loc_conf_t *prev, ngx_zertiban_loc_conf_t *conf);
 
-/* warns, at postconfiguration, of those that anybody may see */
+/* warns, at postconfiguration, of each status that anybody may see */
 
 void ngx_zertiban_access_check(ngx_conf_t *cf,
     ngx_zertiban_main_conf_t *zmcf);

@@ -25,16 +25,14 @@ ngx_int_t ngx_zertiban_form_body(ngx_http_request_t *r, ngx_str_t *body);
 
 /*
  * The value of a field of application/x-www-form-urlencoded, decoded, in memory
- * of "pool"; the last one if there are several.  Returns NGX_OK; NGX_DECLINED if
- * there is none; NGX_ERROR if there is no memory.
+ * of "pool"; the last one if there are several.  Returns NGX_OK, NGX_DECLINED
+ * if there is none, NGX_ERROR if there is no memory.
  */
 
 ngx_int_t ngx_zertiban_form_field(ngx_pool_t *pool, ngx_str_t *body,
     ngx_str_t *name, ngx_str_t *value);
 
-/*
- * Whether a browser says that a page of another site has sent the request.
- */
+/* whether a browser says that a page of another site has sent the request */
 
 ngx_uint_t ngx_zertiban_form_foreign(ngx_http_request_t *r);
 

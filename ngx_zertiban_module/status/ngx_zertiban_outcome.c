@@ -29,12 +29,11 @@ typedef struct {
 
 
 static void ngx_zertiban_outcome_facts(ngx_zertiban_facts_t *facts,
-    ngx_zertiban_outcome_answer_t *answer, ngx_zertiban_survey_t *survey);
+    ngx_zertiban_tried_t *tried, ngx_zertiban_survey_t *survey);
 static void ngx_zertiban_outcome_token(ngx_zertiban_facts_t *facts,
     ngx_zertiban_survey_t *survey);
 static ngx_int_t ngx_zertiban_outcome_seconds(ngx_msec_t moment);
-static ngx_uint_t ngx_zertiban_outcome_status(
-    ngx_zertiban_outcome_answer_t *answer);
+static ngx_uint_t ngx_zertiban_outcome_status(ngx_zertiban_tried_t *tried);
 static void ngx_zertiban_outcome_log(ngx_http_request_t *r,
     ngx_zertiban_facts_t *facts);
 static void ngx_zertiban_outcome_json(ngx_zertiban_out_t *out,
@@ -52,8 +51,7 @@ static ngx_zertiban_status_e ngx_zertiban_outcome_format(
 
 
 ngx_int_t
-ngx_zertiban_outcome(ngx_http_request_t *r,
-    ngx_zertiban_outcome_answer_t *answer)
+ngx_zertiban_outcome(ngx_http_request_t *r, ngx_zertiban_tried_t *tried)
 {
     ngx_msec_t                  next;
     ngx_zertiban_out_t          out;
@@ -62,12 +60,12 @@ ngx_zertiban_outcome(ngx_http_request_t *r,
     ngx_zertiban_survey_t       survey;
     ngx_zertiban_credential_t  *credential;
 
-    credential = answer->credential;
+    credential = tried->credential;
 
     (void) ngx_zertiban_survey(ngx_zertiban_credential_zone(credential),
                                credential->key, &survey);
 
-    ngx_zertiban_outcome_facts(&facts, answer, &survey);
+    ngx_zertiban_outcome_facts(&facts, tried, &survey);
     ngx_zertiban_outcome_log(r, &facts);
 
     ngx_memzero(&out, sizeof(ngx_zertiban_out_t));
@@ -82,7 +80,7 @@ ngx_zertiban_outcome(ngx_http_request_t *r,
         ngx_zertiban_outcome_json(&out, &facts);
     }
 
-    r->headers_out.status = ngx_zertiban_outcome_status(answer);
+    r->headers_out.status = ngx_zertiban_outcome_status(tried);
 
     next = (facts.next_in > 0) ? (ngx_msec_t) facts.next_in * 1000 : 0;
 
@@ -98,30 +96,30 @@ ngx_zertiban_outcome(ngx_http_request_t *r,
 
 static void
 ngx_zertiban_outcome_facts(ngx_zertiban_facts_t *facts,
-    ngx_zertiban_outcome_answer_t *answer, ngx_zertiban_survey_t *survey)
+    ngx_zertiban_tried_t *tried, ngx_zertiban_survey_t *survey)
 {
     ngx_memzero(facts, sizeof(ngx_zertiban_facts_t));
 
     facts->key = survey->key;
-    facts->error = answer->error;
+    facts->error = tried->error;
     facts->status = -1;
     facts->next_in = -1;
 
-    if (answer->reason) {
-        facts->reason.data = (u_char *) answer->reason;
-        facts->reason.len = ngx_strlen(answer->reason);
+    if (tried->reason) {
+        facts->reason.data = (u_char *) tried->reason;
+        facts->reason.len = ngx_strlen(tried->reason);
 
-    } else if (answer->error && survey->trouble.time) {
+    } else if (tried->error && survey->trouble.time) {
         facts->reason.data = survey->trouble.text;
         facts->reason.len = survey->trouble.len;
 
         if (survey->trouble.status) {
-            facts->status = survey->trouble.status;
+            facts->status = (ngx_int_t) survey->trouble.status;
         }
     }
 
-    if (answer->delay) {
-        facts->next_in = (answer->delay + 999) / 1000;
+    if (tried->delay) {
+        facts->next_in = (ngx_int_t) (tried->delay + 999) / 1000;
 
     } else if (survey->planned) {
         facts->next_in = ngx_zertiban_outcome_seconds(survey->next);
@@ -145,7 +143,7 @@ ngx_zertiban_outcome_token(ngx_zertiban_facts_t *facts,
         return;
     }
 
-    facts->age = (ngx_current_msec - survey->obtained) / 1000;
+    facts->age = (ngx_int_t) (ngx_current_msec - survey->obtained) / 1000;
     facts->expires_in = ngx_zertiban_outcome_seconds(survey->usable);
 
     for (i = 0; i < survey->tries.n; i++) {
@@ -167,14 +165,14 @@ ngx_zertiban_outcome_seconds(ngx_msec_t moment)
 /* as the gate answers, but that what was not tried is not available */
 
 static ngx_uint_t
-ngx_zertiban_outcome_status(ngx_zertiban_outcome_answer_t *answer)
+ngx_zertiban_outcome_status(ngx_zertiban_tried_t *tried)
 {
-    if (answer->error == NGX_ZERTIBAN_OK) {
+    if (tried->error == NGX_ZERTIBAN_OK) {
         return NGX_HTTP_OK;
     }
 
-    return answer->delay ? NGX_HTTP_SERVICE_UNAVAILABLE
-                         : ngx_zertiban_error_status(answer->error);
+    return tried->delay ? NGX_HTTP_SERVICE_UNAVAILABLE
+                         : ngx_zertiban_error_status(tried->error);
 }
 
 

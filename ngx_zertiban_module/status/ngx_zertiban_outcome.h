@@ -19,7 +19,7 @@ typedef struct {
     ngx_msec_t                  delay;          /* ms; 0: an exchange has ended,
                                                    or there was none to be */
     char                       *reason;         /* NULL: that of the exchange */
-} ngx_zertiban_outcome_answer_t;
+} ngx_zertiban_tried_t;
 
 
 /*
@@ -29,7 +29,7 @@ typedef struct {
  */
 
 ngx_int_t ngx_zertiban_outcome(ngx_http_request_t *r,
-    ngx_zertiban_outcome_answer_t *answer);
+    ngx_zertiban_tried_t *tried);
 ngx_int_t ngx_zertiban_outcome_refused(ngx_http_request_t *r,
     ngx_uint_t status, char *text);
 

@@ -202,22 +202,20 @@ ngx_zertiban_try_form(ngx_http_request_t *r)
 static ngx_zertiban_credential_t *
 ngx_zertiban_try_find(ngx_http_request_t *r, ngx_str_t *fingerprint)
 {
-    ngx_queue_t                *q;
-    ngx_zertiban_credential_t  *credential;
+    ngx_uint_t                  i;
     ngx_zertiban_main_conf_t   *zmcf;
+    ngx_zertiban_credential_t  *credential;
     u_char                      text[2 * NGX_ZERTIBAN_FINGERPRINT_LEN];
 
     zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
 
-    if (!zmcf->gated || fingerprint->len != sizeof(text)) {
+    if (fingerprint->len != sizeof(text)) {
         return NULL;
     }
 
-    for (q = ngx_queue_head(&zmcf->credentials->pinned);
-         q != ngx_queue_sentinel(&zmcf->credentials->pinned);
-         q = ngx_queue_next(q))
-    {
-        credential = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
+    for (i = 0; i < zmcf->named.n; i++) {
+
+        credential = zmcf->named.elts[i];
 
         (void) ngx_hex_dump(text, NGX_ZERTIBAN_FINGERPRINT(credential->key),
                             NGX_ZERTIBAN_FINGERPRINT_LEN);
@@ -271,8 +269,8 @@ ngx_zertiban_try_start(ngx_http_request_t *r,
 static ngx_int_t
 ngx_zertiban_try_wait(ngx_zertiban_try_ctx_t *ctx)
 {
-    ngx_event_t            *rev;
     ngx_msec_t              timeout;
+    ngx_event_t            *rev;
     ngx_http_request_t     *r;
     ngx_zertiban_source_t  *source;
 
@@ -353,47 +351,47 @@ ngx_zertiban_try_wait_handler(ngx_event_t *ev)
 static ngx_int_t
 ngx_zertiban_try_end(ngx_zertiban_try_ctx_t *ctx, ngx_int_t rc)
 {
-    ngx_zertiban_outcome_answer_t  answer;
+    ngx_zertiban_tried_t  tried;
 
-    ngx_memzero(&answer, sizeof(ngx_zertiban_outcome_answer_t));
+    ngx_memzero(&tried, sizeof(ngx_zertiban_tried_t));
 
-    answer.credential = ctx->credential;
+    tried.credential = ctx->credential;
 
     switch (rc) {
 
     case NGX_DONE:
-        answer.error = ctx->demand.error;
+        tried.error = ctx->demand.error;
         break;
 
     case NGX_DECLINED:
-        answer.error = ctx->demand.error;
-        answer.delay = ctx->demand.delay;
+        tried.error = ctx->demand.error;
+        tried.delay = ctx->demand.delay;
         break;
 
     case NGX_ABORT:
-        answer.error = NGX_ZERTIBAN_BAD_CREDENTIAL;
-        answer.reason = "the file has changed, and cannot be read or is of no "
+        tried.error = NGX_ZERTIBAN_BAD_CREDENTIAL;
+        tried.reason = "the file has changed, and cannot be read or is of no "
                         "use: the error log says why";
         break;
 
     case NGX_BUSY:
-        answer.error = NGX_ZERTIBAN_BUSY;
-        answer.reason = "the worker process shuts down, or lacks a connection, "
+        tried.error = NGX_ZERTIBAN_BUSY;
+        tried.reason = "the worker process shuts down, or lacks a connection, "
                         "a descriptor or memory: try again";
         break;
 
     case NGX_ERROR:
-        answer.error = NGX_ZERTIBAN_ZONE_FULL;
-        answer.reason = "the zone has no room, make \"zertiban_zone\" larger";
+        tried.error = NGX_ZERTIBAN_ZONE_FULL;
+        tried.reason = "the zone has no room, make \"zertiban_zone\" larger";
         break;
 
     default: /* NGX_OK */
-        answer.error = NGX_ZERTIBAN_IDP_TIMEOUT;
-        answer.reason = "there is no outcome yet";
+        tried.error = NGX_ZERTIBAN_IDP_TIMEOUT;
+        tried.reason = "there is no outcome yet";
         break;
     }
 
-    return ngx_zertiban_outcome(ctx->request, &answer);
+    return ngx_zertiban_outcome(ctx->request, &tried);
 }
 
 

@@ -60,8 +60,8 @@ void ngx_zertiban_keeper_doubt(ngx_zertiban_credential_t *credential,
 
 /*
  * Has the token of a credential of the configuration replaced because somebody
- * says so, with the pairs that its file has now, and starts the exchange if this
- * worker is to.
+ * says so, with the pairs that its file has now, and starts the exchange if
+ * this worker is to.
  *
  * Returns what ngx_zertiban_demand() does, but for
  *     NGX_AGAIN     an exchange is in flight, or will be: to be asked again, as

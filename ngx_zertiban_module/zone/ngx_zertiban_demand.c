@@ -124,7 +124,7 @@ ngx_zertiban_demand_see(ngx_zertiban_node_t *node,
 }
 
 
-/* whether it is too early to ask for another token than the one that is there */
+/* whether it is too early to ask for another token than the present one */
 
 static ngx_uint_t
 ngx_zertiban_demand_early(ngx_zertiban_node_t *node,

@@ -30,10 +30,10 @@ typedef struct {
 
 
 /*
- * Says what becomes of the demand, as often as it is asked.  A token is replaced
- * that is 10 s old, or has not been asked for with these pairs; if there are
- * better pairs than its own, which were refused, they are tried before it is
- * time.  Takes the slab pool's mutex.
+ * Says what becomes of the demand, as often as it is asked.  A token is
+ * replaced that is 10 s old, or has not been asked for with these pairs; if
+ * there are better pairs than its own, which were refused, they are tried
+ * before it is time.  Takes the slab pool's mutex.
  *
  * Returns
  *     NGX_OK        an exchange is due, and it is the caller's to look
