@@ -17,8 +17,8 @@
 /* what the text of a failure may have in it, if it is of "error" */
 
 typedef struct {
-    ngx_zertiban_error_e        error;
     ngx_str_t                   text;
+    ngx_zertiban_error_e        error;
     ngx_zertiban_advice_e       advice;
 } ngx_zertiban_advice_sign_t;
 
@@ -33,40 +33,40 @@ static ngx_zertiban_advice_e ngx_zertiban_advice_pair(
 
 static ngx_zertiban_advice_sign_t  ngx_zertiban_advice_signs[] = {
 
-    { NGX_ZERTIBAN_IDP_UNREACHABLE, ngx_string("resolved"),
-      NGX_ZERTIBAN_ADVICE_NAME },
-    { NGX_ZERTIBAN_IDP_UNREACHABLE, ngx_string("no address of the host"),
-      NGX_ZERTIBAN_ADVICE_NAME },
-    { NGX_ZERTIBAN_IDP_UNREACHABLE, ngx_string("not yet valid"),
-      NGX_ZERTIBAN_ADVICE_CLOCK },
-    { NGX_ZERTIBAN_IDP_UNREACHABLE, ngx_string("has expired"),
-      NGX_ZERTIBAN_ADVICE_CLOCK },
-    { NGX_ZERTIBAN_IDP_UNREACHABLE, ngx_string("certificate"),
-      NGX_ZERTIBAN_ADVICE_CERTIFICATE },
-    { NGX_ZERTIBAN_IDP_UNREACHABLE, ngx_string("out of order"),
-      NGX_ZERTIBAN_ADVICE_BROKEN },
-    { NGX_ZERTIBAN_IDP_UNREACHABLE, ngx_null_string,
-      NGX_ZERTIBAN_ADVICE_DOWN },
+    { ngx_string("resolved"),
+      NGX_ZERTIBAN_IDP_UNREACHABLE, NGX_ZERTIBAN_ADVICE_NAME },
+    { ngx_string("no address of the host"),
+      NGX_ZERTIBAN_IDP_UNREACHABLE, NGX_ZERTIBAN_ADVICE_NAME },
+    { ngx_string("not yet valid"),
+      NGX_ZERTIBAN_IDP_UNREACHABLE, NGX_ZERTIBAN_ADVICE_CLOCK },
+    { ngx_string("has expired"),
+      NGX_ZERTIBAN_IDP_UNREACHABLE, NGX_ZERTIBAN_ADVICE_CLOCK },
+    { ngx_string("certificate"),
+      NGX_ZERTIBAN_IDP_UNREACHABLE, NGX_ZERTIBAN_ADVICE_CERTIFICATE },
+    { ngx_string("out of order"),
+      NGX_ZERTIBAN_IDP_UNREACHABLE, NGX_ZERTIBAN_ADVICE_BROKEN },
+    { ngx_null_string,
+      NGX_ZERTIBAN_IDP_UNREACHABLE, NGX_ZERTIBAN_ADVICE_DOWN },
 
-    { NGX_ZERTIBAN_IDP_REJECTED_CLIENT, ngx_string("URL may be wrong"),
-      NGX_ZERTIBAN_ADVICE_URL },
-    { NGX_ZERTIBAN_IDP_REJECTED_CLIENT, ngx_null_string,
-      NGX_ZERTIBAN_ADVICE_SECRET },
+    { ngx_string("URL may be wrong"),
+      NGX_ZERTIBAN_IDP_REJECTED_CLIENT, NGX_ZERTIBAN_ADVICE_URL },
+    { ngx_null_string,
+      NGX_ZERTIBAN_IDP_REJECTED_CLIENT, NGX_ZERTIBAN_ADVICE_SECRET },
 
-    { NGX_ZERTIBAN_IDP_BAD_RESPONSE, ngx_string("unexpected status"),
-      NGX_ZERTIBAN_ADVICE_URL },
-    { NGX_ZERTIBAN_IDP_BAD_RESPONSE, ngx_null_string,
-      NGX_ZERTIBAN_ADVICE_ANSWER },
+    { ngx_string("unexpected status"),
+      NGX_ZERTIBAN_IDP_BAD_RESPONSE, NGX_ZERTIBAN_ADVICE_URL },
+    { ngx_null_string,
+      NGX_ZERTIBAN_IDP_BAD_RESPONSE, NGX_ZERTIBAN_ADVICE_ANSWER },
 
-    { NGX_ZERTIBAN_IDP_RATE_LIMITED, ngx_null_string,
-      NGX_ZERTIBAN_ADVICE_LIMITED },
-    { NGX_ZERTIBAN_IDP_TIMEOUT, ngx_null_string,
-      NGX_ZERTIBAN_ADVICE_SLOW },
-    { NGX_ZERTIBAN_ZONE_FULL, ngx_null_string,
-      NGX_ZERTIBAN_ADVICE_ROOM },
+    { ngx_null_string,
+      NGX_ZERTIBAN_IDP_RATE_LIMITED, NGX_ZERTIBAN_ADVICE_LIMITED },
+    { ngx_null_string,
+      NGX_ZERTIBAN_IDP_TIMEOUT, NGX_ZERTIBAN_ADVICE_SLOW },
+    { ngx_null_string,
+      NGX_ZERTIBAN_ZONE_FULL, NGX_ZERTIBAN_ADVICE_ROOM },
 
-    { NGX_ZERTIBAN_OK, ngx_null_string,
-      NGX_ZERTIBAN_ADVICE_STARTS }
+    { ngx_null_string,
+      NGX_ZERTIBAN_OK, NGX_ZERTIBAN_ADVICE_STARTS }
 };
 
 

@@ -136,7 +136,7 @@ ngx_zertiban_json_requests(ngx_zertiban_out_t *out,
                      counters->tallies[0].hits, counters->tallies[0].waits);
 
     for (i = 1; i < NGX_ZERTIBAN_ERRORS; i++) {
-        ngx_zertiban_out(out, ", \"%V\": %ui", ngx_zertiban_error_name(i),
+        ngx_zertiban_out(out, ", \"%V\": %ui", ngx_zertiban_outcome_name(i),
                          counters->refused[i]);
     }
 
@@ -426,6 +426,6 @@ ngx_zertiban_json_times(ngx_zertiban_out_t *out, ngx_zertiban_times_t *times,
     n += times->buckets[i];
 
     ngx_zertiban_out(out, "\"+Inf\": %ui}, \"sum\": ", n);
-    ngx_zertiban_out_moment(out, times->sum);
+    ngx_zertiban_out_moment(out, (int64_t) times->sum);
     ngx_zertiban_out(out, ", \"count\": %ui}", n);
 }

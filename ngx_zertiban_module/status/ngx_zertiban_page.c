@@ -188,7 +188,7 @@ ngx_zertiban_page_todo(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
     ngx_zertiban_out_text(out, "<ul class=\"todo\">\n");
 
     for (i = 0; i < NGX_ZERTIBAN_ADVICE_NONE; i++) {
-        n += ngx_zertiban_page_kind(out, model, i);
+        n += ngx_zertiban_page_kind(out, model, (ngx_zertiban_advice_e) i);
     }
 
     for (i = 0; i < NGX_ZERTIBAN_NOTICES; i++) {
@@ -370,7 +370,7 @@ ngx_zertiban_page_refused(ngx_zertiban_out_t *out,
 
         if (model->counters.refused[i]) {
             ngx_zertiban_out(out, "%s%V ", n++ ? ", " : ": ",
-                             ngx_zertiban_error_name(i));
+                             ngx_zertiban_outcome_name(i));
             ngx_zertiban_frame_number(out, model->counters.refused[i]);
         }
     }
