@@ -78,6 +78,7 @@ struct ngx_zertiban_ctx_s {
     unsigned                          wrapped:1;      /* by zlcf->wrapper */
     unsigned                          held:1;         /* the credential */
     unsigned                          waited:1;
+    unsigned                          uncounted:1;    /* what becomes of it */
     unsigned                          reading:1;      /* the body */
     unsigned                          output:1;       /* to this server */
     unsigned                          replayed:1;

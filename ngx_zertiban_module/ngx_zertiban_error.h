@@ -34,5 +34,7 @@ typedef enum {
     NGX_ZERTIBAN_UPSTREAM_REFUSED
 } ngx_zertiban_error_e;
 
+#define NGX_ZERTIBAN_ERRORS  (NGX_ZERTIBAN_UPSTREAM_REFUSED + 1)
+
 
 #endif /* _NGX_ZERTIBAN_ERROR_H_INCLUDED_ */

@@ -583,6 +583,7 @@ ngx_zertiban_postconfiguration(ngx_conf_t *cf)
     }
 
     zmcf->credentials->shm_zone = shm_zone;
+    ngx_zertiban_credentials_name(zmcf->credentials);
 
     ngx_zertiban_destination_init(cf, zmcf);
 
@@ -609,6 +610,8 @@ ngx_zertiban_init_module(ngx_cycle_t *cycle)
                                                          "http_authorization");
     zmcf->tenant_index = ngx_zertiban_variable_index(cycle,
                                                      "http_x_tenant_id");
+
+    ngx_zertiban_credentials_record(zmcf->credentials);
 
     ngx_zertiban_notify_init(cycle);
 

@@ -116,7 +116,7 @@ $t->finish();
 
 # a token of n bytes costs others of about n bytes
 
-$t = start_nginx('256k');
+$t = start_nginx('272k');
 $length{big} = 16000;
 
 my @small = map { "small-$_" } 1 .. 144;
@@ -142,7 +142,7 @@ $t->finish();
 
 $length{$_} = 16384 for qw(held more);
 
-$t = start_nginx('64k', static => <<'EOF');
+$t = start_nginx('68k', static => <<'EOF');
         location /held {
             zertiban_client_id held;
             zertiban_client_secret secret-of-held;

@@ -683,6 +683,7 @@ ngx_zertiban_client_answer(ngx_zertiban_client_t *cl)
 
     verdict.retry_after = (verdict.status == 429 || verdict.status == 503)
                           ? rp->retry_after : -1;
+    verdict.date = rp->date;
 
     ngx_zertiban_client_finish(cl, &verdict);
 }
@@ -758,6 +759,7 @@ ngx_zertiban_client_fail(ngx_zertiban_client_t *cl, ngx_zertiban_error_e error,
 
     verdict.error = error;
     verdict.retry_after = -1;
+    verdict.date = -1;
 
     /* nginx knows best why the endpoint was not reached */
 

@@ -80,6 +80,7 @@ ngx_zertiban_response_create(ngx_pool_t *pool, ngx_log_t *log)
 
     rp->content_length = -1;
     rp->retry_after = -1;
+    rp->date = -1;
 
     return rp;
 }
@@ -233,6 +234,14 @@ ngx_zertiban_response_header(ngx_zertiban_response_t *rp)
     if (ngx_zertiban_name_is("Retry-After")) {
         rp->retry_after = ngx_zertiban_retry_after(value.data, value.len,
                                                    ngx_time());
+        return NGX_OK;
+    }
+
+    if (ngx_zertiban_name_is("Date")) {
+
+        /* RFC 9110, section 6.6.1; NGX_ERROR is -1 */
+
+        rp->date = ngx_parse_http_time(value.data, value.len);
     }
 
     return NGX_OK;
@@ -359,6 +368,7 @@ ngx_zertiban_response_headers_done(ngx_zertiban_response_t *rp)
         rp->state = sw_status;
         rp->content_length = -1;
         rp->retry_after = -1;
+        rp->date = -1;
         rp->chunked = 0;
         ngx_str_null(&rp->coding);
 

@@ -370,7 +370,7 @@ ngx_zertiban_conf_secret_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     if (ngx_zertiban_load_secret(cf, &value[0], &value[1],
-                                 &secret->complex.value)
+                                 &secret->complex.value, &secret->written)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;

@@ -26,7 +26,7 @@ static void ngx_zertiban_load_date(ngx_conf_t *cf, ngx_str_t *directive,
 
 ngx_int_t
 ngx_zertiban_load_secret(ngx_conf_t *cf, ngx_str_t *directive, ngx_str_t *name,
-    ngx_str_t *secret)
+    ngx_str_t *secret, time_t *written)
 {
     char                    *err;
     ssize_t                  n;
@@ -53,6 +53,8 @@ ngx_zertiban_load_secret(ngx_conf_t *cf, ngx_str_t *directive, ngx_str_t *name,
         ngx_zertiban_load_error(cf, directive, &file, "the secret", err, no);
         return NGX_ERROR;
     }
+
+    *written = id.mtime.tv_sec;
 
     ngx_zertiban_load_others(cf, directive, &file, &id);
 

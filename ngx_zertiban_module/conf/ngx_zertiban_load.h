@@ -25,11 +25,12 @@
 
 /*
  * The secret in file "name", whose path is relative to the configuration's, in
- * memory of cf->pool; one trailing line end is dropped.
+ * memory of cf->pool; one trailing line end is dropped.  "*written" is set to
+ * when the file was.
  */
 
 ngx_int_t ngx_zertiban_load_secret(ngx_conf_t *cf, ngx_str_t *directive,
-    ngx_str_t *name, ngx_str_t *secret);
+    ngx_str_t *name, ngx_str_t *secret, time_t *written);
 
 /* those of pairs->file */
 

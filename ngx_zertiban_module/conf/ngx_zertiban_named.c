@@ -14,6 +14,9 @@
 static ngx_zertiban_credential_t *ngx_zertiban_named_create(ngx_conf_t *cf,
     ngx_zertiban_credentials_t *credentials, ngx_zertiban_loc_conf_t *conf,
     ngx_zertiban_identity_t *identity);
+static ngx_uint_t ngx_zertiban_named_seen(
+    ngx_zertiban_credentials_t *credentials,
+    ngx_zertiban_credential_t *credential);
 static ngx_zertiban_credential_t *ngx_zertiban_named_twin(
     ngx_zertiban_credentials_t *credentials, ngx_zertiban_identity_t *identity,
     ngx_queue_t **q);
@@ -159,7 +162,7 @@ ngx_zertiban_named_create(ngx_conf_t *cf,
 {
     ngx_queue_t                *q;
     ngx_zertiban_pairs_t       *pairs;
-    ngx_zertiban_credential_t  *twin;
+    ngx_zertiban_credential_t  *twin, *credential;
 
     pairs = conf->pairs;
 
@@ -184,8 +187,45 @@ ngx_zertiban_named_create(ngx_conf_t *cf,
     pairs->owned = 1;
     pairs->changed = 0;
 
-    return ngx_zertiban_credential_create(credentials, cf->pool, pairs,
-                                          identity);
+    credential = ngx_zertiban_credential_create(credentials, cf->pool, pairs,
+                                                identity);
+
+    if (credential && ngx_zertiban_named_seen(credentials, credential)
+        && ngx_zertiban_identity_key(identity, 1, credential->key) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return credential;
+}
+
+
+/* people would take it for another one, which trusts other certificates */
+
+static ngx_uint_t
+ngx_zertiban_named_seen(ngx_zertiban_credentials_t *credentials,
+    ngx_zertiban_credential_t *credential)
+{
+    ngx_queue_t                *q;
+    ngx_zertiban_credential_t  *other;
+
+    for (q = ngx_queue_head(&credentials->pinned);
+         q != &credential->queue;
+         q = ngx_queue_next(q))
+    {
+        other = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
+
+        if (ngx_memcmp(NGX_ZERTIBAN_FINGERPRINT(other->key),
+                       NGX_ZERTIBAN_FINGERPRINT(credential->key),
+                       NGX_ZERTIBAN_FINGERPRINT_LEN)
+            == 0
+            && ngx_memcmp(other->key, credential->key, NGX_ZERTIBAN_KEY_LEN))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -248,7 +288,8 @@ ngx_zertiban_named_add(ngx_conf_t *cf, ngx_zertiban_credentials_t *credentials,
 
         rc = ngx_zertiban_pairs_add(twin->pairs,
                                     &conf->client_id->complex.value,
-                                    &conf->client_secret->complex.value);
+                                    &conf->client_secret->complex.value,
+                                    conf->client_secret->written);
 
     } while (rc == NGX_OK);
 

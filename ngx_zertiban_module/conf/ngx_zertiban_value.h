@@ -27,6 +27,7 @@ struct ngx_zertiban_value_s {
     ngx_str_t                   directive;
     ngx_zertiban_place_t        place;
     ngx_zertiban_value_t       *next;       /* of the configuration */
+    time_t                      written;    /* the file that has it, or 0 */
 
     unsigned                    secret:1;   /* not to be shown, nor is a part */
     unsigned                    warned:1;

@@ -123,8 +123,11 @@ ngx_zertiban_handler(ngx_http_request_t *r)
     /* nearly always */
 
     if (rc == NGX_OK) {
+        ctx->credential->tally->hits++;
         return ngx_zertiban_gate_pass(r, ctx);
     }
+
+    ctx->uncounted = 1;
 
     return ngx_zertiban_gate_decide(r, ctx, rc);
 }
@@ -251,6 +254,11 @@ ngx_zertiban_gate_pass(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
         ngx_zertiban_keeper_used(ctx->credential);
     }
 
+    if (ctx->uncounted) {
+        ctx->uncounted = 0;
+        ctx->credential->tally->waits++;
+    }
+
     if (ctx->upstream) {
 
         /* the reference is the upstream's, the caller's will be finalized */
@@ -343,6 +351,9 @@ ngx_zertiban_gate_refuse(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
     ctx->state = NGX_ZERTIBAN_DONE;
     ctx->error = error;
+    ctx->uncounted = 0;
+
+    ngx_zertiban_counters->refused[error]++;
 
     status = ngx_zertiban_errors[error].status;
 

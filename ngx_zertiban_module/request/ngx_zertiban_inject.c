@@ -179,6 +179,8 @@ ngx_zertiban_inject_check(ngx_http_request_t *r, ngx_zertiban_loc_conf_t *zlcf,
         return;
     }
 
+    ngx_zertiban_counters->missing++;
+
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,

@@ -36,14 +36,14 @@ ngx_zertiban_replay(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
         || ctx->replayed
         || ctx->hinted
         || !zlcf->replay
-        || r->request_body_no_buffering)
+        || r->request_body_no_buffering
+        || ngx_zertiban_pass_take_back(r, ctx) != NGX_OK)
     {
+        ngx_zertiban_counters->passed++;
         return NGX_OK;
     }
 
-    if (ngx_zertiban_pass_take_back(r, ctx) != NGX_OK) {
-        return NGX_OK;
-    }
+    ngx_zertiban_counters->replayed++;
 
     ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
                   "the API did not accept the token, replaying the request");

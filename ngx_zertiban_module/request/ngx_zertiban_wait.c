@@ -27,6 +27,7 @@ static ngx_int_t ngx_zertiban_wait_create(ngx_http_request_t *r,
 static void ngx_zertiban_wait_handler(ngx_event_t *ev);
 static void ngx_zertiban_wait_cancel(ngx_event_t *ev);
 static void ngx_zertiban_wait_free(void *data);
+static void ngx_zertiban_wait_abort(ngx_zertiban_ctx_t *ctx);
 static void ngx_zertiban_wait_release(void *data);
 
 
@@ -58,6 +59,7 @@ ngx_zertiban_wait(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     wait->waiter.event.timedout = 0;
 
     ngx_zertiban_waiters_join(ctx->credential, &wait->waiter);
+    ctx->credential->tally->waiting++;
 
     /* not cancelable: it keeps a worker process that is shutting down */
 
@@ -134,6 +136,7 @@ ngx_zertiban_wait_handler(ngx_event_t *ev)
         /* the client has left, and the request is in its post_action */
 
         ngx_zertiban_wait_cancel(ev);
+        ngx_zertiban_wait_abort(ctx);
         return;
     }
 
@@ -146,7 +149,12 @@ ngx_zertiban_wait_handler(ngx_event_t *ev)
 
     ngx_zertiban_wait_cancel(ev);
 
+    ctx->credential->tally->waiting--;
     ctx->wait_time += ngx_current_msec - wait->start;
+
+    ngx_zertiban_counters_time(&ngx_zertiban_counters->waits,
+                               ngx_zertiban_wait_bounds,
+                               ngx_current_msec - wait->start);
 
     ngx_zertiban_pass_resume(r, ctx);
 
@@ -176,7 +184,25 @@ ngx_zertiban_wait_free(void *data)
 
     ngx_zertiban_wait_cancel(&wait->waiter.event);
 
-    ngx_zertiban_waiters_leave(&wait->waiter);
+    if (wait->waiter.credential) {
+
+        ngx_zertiban_wait_abort(wait->ctx);
+        ngx_zertiban_waiters_leave(&wait->waiter);
+    }
+}
+
+
+/* its client has left */
+
+static void
+ngx_zertiban_wait_abort(ngx_zertiban_ctx_t *ctx)
+{
+    ctx->credential->tally->waiting--;
+
+    if (ctx->uncounted) {
+        ctx->uncounted = 0;
+        ngx_zertiban_counters->aborted++;
+    }
 }
 
 

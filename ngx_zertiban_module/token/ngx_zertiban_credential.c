@@ -172,7 +172,7 @@ ngx_zertiban_credential_create(ngx_zertiban_credentials_t *credentials,
         }
     }
 
-    if (ngx_zertiban_identity_key(identity, credential->key) != NGX_OK) {
+    if (ngx_zertiban_identity_key(identity, 0, credential->key) != NGX_OK) {
 
         if (pool == NULL) {
             ngx_free(credential);
@@ -190,6 +190,10 @@ ngx_zertiban_credential_create(ngx_zertiban_credentials_t *credentials,
         ngx_queue_insert_tail(&credentials->pinned, &credential->queue);
 
     } else {
+        ngx_zertiban_credential_count(credential,
+                 ngx_zertiban_counters_other(
+                                      ngx_zertiban_credential_zone(credential)));
+
         ngx_zertiban_credentials_trim(credentials);
 
         ngx_queue_insert_head(&credentials->dynamic, &credential->queue);
@@ -199,6 +203,52 @@ ngx_zertiban_credential_create(ngx_zertiban_credentials_t *credentials,
     }
 
     return credential;
+}
+
+
+void
+ngx_zertiban_credentials_name(ngx_zertiban_credentials_t *credentials)
+{
+    ngx_queue_t          *q;
+    ngx_zertiban_zone_t  *zone;
+
+    zone = credentials->shm_zone->data;
+
+    for (q = ngx_queue_head(&credentials->pinned);
+         q != ngx_queue_sentinel(&credentials->pinned);
+         q = ngx_queue_next(q))
+    {
+        zone->named++;
+    }
+}
+
+
+void
+ngx_zertiban_credentials_record(ngx_zertiban_credentials_t *credentials)
+{
+    ngx_queue_t                *q;
+    ngx_zertiban_credential_t  *credential;
+
+    for (q = ngx_queue_head(&credentials->pinned);
+         q != ngx_queue_sentinel(&credentials->pinned);
+         q = ngx_queue_next(q))
+    {
+        credential = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
+
+        credential->record = ngx_zertiban_counters_record(
+                                     credentials->shm_zone->data,
+                                     credential->key);
+    }
+}
+
+
+void
+ngx_zertiban_credential_count(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_record_t *record)
+{
+    credential->record = record;
+    credential->tally = ngx_zertiban_counters_tally(
+                            ngx_zertiban_credential_zone(credential), record);
 }
 
 

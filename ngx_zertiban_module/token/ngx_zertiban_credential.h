@@ -14,6 +14,7 @@
 
 #include "ngx_zertiban_client.h"
 #include "ngx_zertiban_copy.h"
+#include "ngx_zertiban_counters.h"
 #include "ngx_zertiban_identity.h"
 #include "ngx_zertiban_pairs.h"
 #include "ngx_zertiban_zone.h"
@@ -104,8 +105,12 @@ struct ngx_zertiban_credential_s {
     ngx_msec_t                       grace;       /* while abandoned */
     ngx_rbtree_node_t                due;         /* to look by itself */
 
-    ngx_zertiban_client_t           *exchange;    /* in flight here */
-    ngx_uint_t                       lease;       /* of it */
+    ngx_zertiban_client_t           *exchange;    /* in flight here, */
+    ngx_uint_t                       lease;       /* its own, */
+    ngx_msec_t                       begun;       /* and since when */
+
+    ngx_zertiban_record_t           *record;      /* of exchanges */
+    ngx_zertiban_tally_t            *tally;       /* of requests, here */
 
     ngx_uint_t                       refs;        /* holders */
     unsigned                         pinned:1;    /* known to the
@@ -153,6 +158,19 @@ ngx_zertiban_credential_t *ngx_zertiban_credential_find(
 ngx_zertiban_credential_t *ngx_zertiban_credential_create(
     ngx_zertiban_credentials_t *credentials, ngx_pool_t *pool,
     ngx_zertiban_pairs_t *pairs, ngx_zertiban_identity_t *identity);
+
+/*
+ * Tells the zone how many the configuration names; and, when it is there, finds
+ * them a record each in it: in the master process.
+ */
+
+void ngx_zertiban_credentials_name(ngx_zertiban_credentials_t *credentials);
+void ngx_zertiban_credentials_record(ngx_zertiban_credentials_t *credentials);
+
+/* has what becomes of it counted there, and in this process's slot */
+
+void ngx_zertiban_credential_count(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_record_t *record);
 
 /*
  * Sets a timer of the set, which is ev->data, ms from now, unless it is set; it

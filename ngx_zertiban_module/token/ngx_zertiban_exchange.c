@@ -9,6 +9,7 @@
 
 #include "ngx_zertiban_exchange.h"
 #include "ngx_zertiban_notify.h"
+#include "ngx_zertiban_record.h"
 #include "ngx_zertiban_report.h"
 #include "ngx_zertiban_waiters.h"
 
@@ -123,6 +124,11 @@ ngx_zertiban_exchange_start(ngx_zertiban_credential_t *credential,
     ngx_zertiban_credential_hold(credential);
 
     credential->lease = credentials->look.lease;
+    credential->begun = ngx_current_msec;
+
+    if (credentials->look.orphaned) {
+        ngx_zertiban_record_exchange(credential, NULL);
+    }
 
     if (fetching) {
         credential->fetching = 1;
@@ -142,6 +148,8 @@ ngx_zertiban_exchange_start(ngx_zertiban_credential_t *credential,
     }
 
     ngx_memzero(&verdict, sizeof(ngx_zertiban_verdict_t));
+
+    verdict.date = -1;
 
     ngx_zertiban_exchange_lack(&verdict);
 
@@ -268,6 +276,7 @@ ngx_zertiban_exchange_abort(ngx_zertiban_credential_t *credential,
     ngx_uint_t sent)
 {
     ngx_zertiban_client_abort(credential->exchange);
+    ngx_zertiban_record_exchange(credential, NULL);
     ngx_zertiban_exchange_release(credential, sent);
 }
 
@@ -321,6 +330,8 @@ ngx_zertiban_exchange_handler(void *data, ngx_zertiban_verdict_t *verdict,
         left = ngx_zertiban_exchange_end(credential, verdict, sent);
     }
 
+    ngx_zertiban_record_exchange(credential, verdict);
+
     ngx_zertiban_exchange_release(credential, left);
 
     ngx_zertiban_waiters_wake(credentials);
@@ -358,6 +369,8 @@ ngx_zertiban_exchange_refused(ngx_zertiban_credential_t *credential,
     {
         return NGX_DONE;
     }
+
+    ngx_zertiban_record_failure(credential, verdict);
 
     /* what is new says more than what was known */
 
@@ -483,6 +496,7 @@ ngx_zertiban_exchange_publish(ngx_zertiban_credential_t *credential,
     }
 
     if (pairs) {
+        ngx_zertiban_record_pair(credential, tag);
         ngx_zertiban_report_accepted(credential, outcome.refusals);
     }
 }
@@ -536,6 +550,7 @@ ngx_zertiban_exchange_fail(ngx_zertiban_credential_t *credential,
                                verdict->error, verdict->retry_after, &outcome)
         == NGX_OK)
     {
+        ngx_zertiban_record_failure(credential, verdict);
         ngx_zertiban_report_failure(credential, verdict, &outcome);
     }
 }
@@ -556,6 +571,7 @@ ngx_zertiban_exchange_spare(ngx_zertiban_credential_t *credential,
                                         &outcome.failures, &outcome.delay)
         == NGX_OK)
     {
+        ngx_zertiban_record_failure(credential, verdict);
         ngx_zertiban_report_failure(credential, verdict, &outcome);
     }
 }

@@ -52,8 +52,22 @@ void
 ngx_zertiban_keeper_start(ngx_cycle_t *cycle,
     ngx_zertiban_credentials_t *credentials)
 {
+    ngx_queue_t                *q;
+    ngx_zertiban_credential_t  *credential;
+
     credentials->look_due = ngx_zertiban_keeper_due;
     credentials->ended = ngx_zertiban_keeper_ended;
+
+    ngx_zertiban_counters_claim(credentials->shm_zone->data);
+
+    for (q = ngx_queue_head(&credentials->pinned);
+         q != ngx_queue_sentinel(&credentials->pinned);
+         q = ngx_queue_next(q))
+    {
+        credential = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
+
+        ngx_zertiban_credential_count(credential, credential->record);
+    }
 
     ngx_zertiban_notify_listen(cycle, ngx_zertiban_keeper_changed,
                                credentials);
@@ -115,6 +129,8 @@ ngx_zertiban_keeper_stop(ngx_zertiban_credentials_t *credentials)
 {
     ngx_zertiban_keeper_stop_queue(&credentials->pinned);
     ngx_zertiban_keeper_stop_queue(&credentials->dynamic);
+
+    ngx_zertiban_counters_release(credentials->shm_zone->data);
 }
 
 

@@ -88,7 +88,7 @@ ngx_zertiban_pairs_copy(ngx_pool_t *pool, ngx_zertiban_pairs_t *pairs)
 
 ngx_int_t
 ngx_zertiban_pairs_add(ngx_zertiban_pairs_t *pairs, ngx_str_t *id,
-    ngx_str_t *secret)
+    ngx_str_t *secret, time_t written)
 {
     ngx_int_t             rc;
     ngx_zertiban_pair_t   pair;
@@ -96,6 +96,7 @@ ngx_zertiban_pairs_add(ngx_zertiban_pairs_t *pairs, ngx_str_t *id,
     pair.id = *id;
     pair.secret = *secret;
     pair.expires = 0;
+    pair.written = written;
 
     rc = ngx_zertiban_pairs_append(&pairs->list, &pair);
 
@@ -362,6 +363,7 @@ ngx_zertiban_pairs_words(ngx_zertiban_pair_t *pair, ngx_str_t *date,
     }
 
     pair->expires = 0;
+    pair->written = 0;
 
     if (date->len) {
         pair->expires = ngx_zertiban_pairs_date(date);

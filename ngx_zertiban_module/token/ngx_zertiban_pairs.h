@@ -24,6 +24,8 @@ typedef struct {
     ngx_str_t                   id;
     ngx_str_t                   secret;
     time_t                      expires;          /* that day, UTC, or 0 */
+    time_t                      written;          /* the file of its secret, or
+                                                     0 if it is in another one */
 } ngx_zertiban_pair_t;
 
 
@@ -81,7 +83,7 @@ typedef struct {
  * has the pairs of another one's file.  They return NULL if there is no memory.
  *
  * ngx_zertiban_pairs_add() adds a pair, whose strings have to stay, as the last
- * one.  Returns NGX_OK; NGX_DECLINED if it was there; NGX_ABORT if there are
+ * one; its secret was written then, or 0.  Returns NGX_OK; NGX_DECLINED if it was there; NGX_ABORT if there are
  * too many; NGX_ERROR if OpenSSL has failed.
  */
 
@@ -90,7 +92,7 @@ ngx_zertiban_pairs_t *ngx_zertiban_pairs_create(ngx_pool_t *pool,
 ngx_zertiban_pairs_t *ngx_zertiban_pairs_copy(ngx_pool_t *pool,
     ngx_zertiban_pairs_t *pairs);
 ngx_int_t ngx_zertiban_pairs_add(ngx_zertiban_pairs_t *pairs, ngx_str_t *id,
-    ngx_str_t *secret);
+    ngx_str_t *secret, time_t written);
 
 /*
  * Reads pairs->file: lines of a client id, a secret, and perhaps a date, the

@@ -16,11 +16,6 @@
 #include "ngx_zertiban_shm.h"
 
 
-/* in a zone, of which they take this part at most */
-
-#define NGX_ZERTIBAN_COUNTERS_SHARE  4
-
-
 /* times, ms: each bucket has those up to its bound, and the last one the rest */
 
 #define NGX_ZERTIBAN_BUCKETS         10
@@ -40,15 +35,15 @@ extern ngx_msec_t  ngx_zertiban_exchange_bounds[NGX_ZERTIBAN_BUCKETS - 1];
 
 typedef struct {
     ngx_uint_t                  hits;           /* went on at once */
-    uint32_t                    waits;          /* went on after a wait */
-    uint32_t                    waiting;        /* now */
+    ngx_uint_t                  waits;          /* went on after a wait */
+    ngx_uint_t                  waiting;        /* now */
 } ngx_zertiban_tally_t;
 
 
 /*
  * What a process has counted, in a slot of the zone that nobody else writes to:
  * plain increments, which stay when the process has gone, and when the zone is
- * emptied.
+ * emptied.  All members are words.
  */
 
 typedef struct {
@@ -81,6 +76,10 @@ typedef struct {
 
     ngx_zertiban_tag_t          pair;           /* that has obtained a token */
     time_t                      since;          /* it is used, or was written */
+
+    time_t                      ahead;          /* of the endpoint's clock, s,
+                                                   negative: behind, as it was */
+    time_t                      compared;       /* then; 0: never */
 } ngx_zertiban_record_t;
 
 
@@ -90,12 +89,16 @@ extern ngx_zertiban_counters_t  *ngx_zertiban_counters;
 
 
 /*
- * How large the counters of a zone of "size" bytes are, for "named" credentials
- * of a configuration and "workers" processes: sets sh->slots and sh->records.
+ * Decides on sh->slots and sh->records of a zone of "size" bytes, for "named"
+ * credentials of a configuration and "workers" processes.
  */
 
-size_t ngx_zertiban_counters_size(ngx_zertiban_shm_t *sh, size_t size,
+void ngx_zertiban_counters_plan(ngx_zertiban_shm_t *sh, size_t size,
     ngx_uint_t named, ngx_uint_t workers);
+
+/* how many bytes these take */
+
+size_t ngx_zertiban_counters_size(ngx_zertiban_shm_t *sh);
 
 /*
  * In the master process: the record of "key", for zone->configuration; that of

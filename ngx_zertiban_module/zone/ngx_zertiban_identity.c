@@ -69,8 +69,10 @@ ngx_zertiban_identity_cmp_str(ngx_str_t *one, ngx_str_t *two)
 
 
 ngx_int_t
-ngx_zertiban_identity_key(ngx_zertiban_identity_t *identity, u_char *key)
+ngx_zertiban_identity_key(ngx_zertiban_identity_t *identity, ngx_uint_t trust,
+    u_char *key)
 {
+    u_char     digest[NGX_ZERTIBAN_KEY_LEN];
     ngx_str_t  kind, *strings[6];
 
     static u_char  kinds[] = { 's', 'c', 'f' };
@@ -85,7 +87,23 @@ ngx_zertiban_identity_key(ngx_zertiban_identity_t *identity, u_char *key)
     strings[4] = &identity->id;
     strings[5] = &identity->secret;
 
-    return ngx_zertiban_identity_digest(strings, 6, key);
+    if (ngx_zertiban_identity_digest(strings, 6, key) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    strings[1] = &identity->id;
+    strings[2] = &identity->grant->scope;
+    strings[3] = &identity->grant->trust;
+
+    if (ngx_zertiban_identity_digest(strings, trust ? 4 : 3, digest) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(NGX_ZERTIBAN_FINGERPRINT(key), digest,
+               NGX_ZERTIBAN_FINGERPRINT_LEN);
+
+    return NGX_OK;
 }
 
 

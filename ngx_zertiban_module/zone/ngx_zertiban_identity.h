@@ -16,6 +16,13 @@
 
 #define NGX_ZERTIBAN_PAIRS_MAX  8
 
+/* the end of a key: what people know the credential by */
+
+#define NGX_ZERTIBAN_FINGERPRINT_LEN  6           /* bytes */
+
+#define NGX_ZERTIBAN_FINGERPRINT(key)                                         \
+    ((key) + NGX_ZERTIBAN_KEY_LEN - NGX_ZERTIBAN_FINGERPRINT_LEN)
+
 
 /*
  * What is asked for, and from whom: a configuration has one for all locations
@@ -82,11 +89,13 @@ ngx_int_t ngx_zertiban_identity_cmp(ngx_zertiban_identity_t *one,
 
 /*
  * The name of the credential in shared memory, NGX_ZERTIBAN_KEY_LEN bytes: a
- * digest, which tells no secret.  NGX_ERROR if OpenSSL has failed.
+ * digest, which tells no secret, whose end is one of the endpoint, the id and the
+ * scope only, and that of what is trusted if "trust" is 1.  NGX_ERROR if OpenSSL
+ * has failed.
  */
 
 ngx_int_t ngx_zertiban_identity_key(ngx_zertiban_identity_t *identity,
-    u_char *key);
+    ngx_uint_t trust, u_char *key);
 
 /* of two strings; NGX_ERROR if OpenSSL has failed */
 

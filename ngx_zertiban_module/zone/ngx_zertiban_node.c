@@ -10,16 +10,11 @@
 #include "ngx_zertiban_node.h"
 
 
-/* this part of the zone is never taken from what has no token for one */
-
-#define NGX_ZERTIBAN_RESERVE(sh)  ((sh)->pieces / 8)
-
-#define NGX_ZERTIBAN_SAY          10000     /* ms, between lines of the log */
+#define NGX_ZERTIBAN_SAY  10000     /* ms, between lines of the log */
 
 
 static void ngx_zertiban_node_use(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node);
-static uint32_t ngx_zertiban_node_hash(u_char *key);
 static ngx_zertiban_node_t *ngx_zertiban_node_create(ngx_zertiban_zone_t *zone,
     u_char *key);
 static void *ngx_zertiban_node_piece(ngx_zertiban_zone_t *zone);
@@ -49,6 +44,8 @@ static ngx_int_t ngx_zertiban_node_evict_token(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *keep);
 static void ngx_zertiban_node_said(ngx_zertiban_zone_t *zone);
 static void ngx_zertiban_node_free(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_node_t *node);
+static void ngx_zertiban_node_forget(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node);
 
 
@@ -113,7 +110,7 @@ ngx_zertiban_node_use(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node)
 
 /* the key is a digest: any part of it is a hash */
 
-static uint32_t
+uint32_t
 ngx_zertiban_node_hash(u_char *key)
 {
     uint32_t  hash;
@@ -142,6 +139,8 @@ ngx_zertiban_node_create(ngx_zertiban_zone_t *zone, u_char *key)
 
     ngx_rbtree_insert(&zone->sh->rbtree, &node->sn.node);
     ngx_queue_insert_head(&zone->sh->states, &node->queue);
+
+    zone->sh->nodes++;
 
     return node;
 }
@@ -201,6 +200,10 @@ ngx_zertiban_node_set(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
 
     ngx_memory_barrier();
     node->generation = ++zone->sh->generation;
+
+    if (node->pinned < zone->pins) {
+        ngx_zertiban_node_forget(zone, node);
+    }
 
     return NGX_OK;
 }
@@ -651,6 +654,7 @@ ngx_zertiban_node_said(ngx_zertiban_zone_t *zone)
     sh = zone->sh;
 
     sh->evicted++;
+    sh->evictions++;
 
     if (sh->said
         && ngx_zertiban_before(ngx_current_msec, sh->said + NGX_ZERTIBAN_SAY))
@@ -677,5 +681,19 @@ ngx_zertiban_node_free(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node)
         ngx_zertiban_shm_free(zone, node->tries);
     }
 
+    ngx_zertiban_node_forget(zone, node);
+
     ngx_zertiban_shm_free(zone, node);
+
+    zone->sh->nodes--;
+}
+
+
+static void
+ngx_zertiban_node_forget(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node)
+{
+    if (node->trouble) {
+        ngx_zertiban_shm_free(zone, node->trouble);
+        node->trouble = NULL;
+    }
 }

@@ -32,8 +32,22 @@ struct ngx_zertiban_piece_s {
 };
 
 
+/* why the last exchange that failed has; in one piece of the zone */
+
+#define NGX_ZERTIBAN_TROUBLE_MAX  200
+
+typedef struct {
+    time_t                      time;           /* of this machine's clock */
+    ngx_zertiban_error_e        error;
+    ngx_uint_t                  status;         /* of the answer, or 0 */
+    size_t                      len;
+    u_char                      text[NGX_ZERTIBAN_TROUBLE_MAX];
+} ngx_zertiban_trouble_t;
+
+
 /*
- * What all workers know of a credential; in one piece, and one for its tries.
+ * What all workers know of a credential; in one piece, one for its tries, and
+ * one for its trouble.
  *
  * A generation is never given again and looks like nothing else in the zone,
  * so "generation" may be read without the lock, even if the node is gone: if
@@ -67,11 +81,21 @@ typedef struct {
     ngx_msec_t                  retry;          /* not before */
 
     ngx_zertiban_tries_t       *tries;          /* if it has pairs */
+    ngx_zertiban_trouble_t     *trouble;        /* NULL: none is known */
 
     unsigned                    fetching:1;     /* leased without a token */
     ngx_uint_t                  pinned;         /* by this configuration */
 } ngx_zertiban_node_t;
 
+
+/* this part of the zone is never taken from what has no token for one */
+
+#define NGX_ZERTIBAN_RESERVE(sh)  ((sh)->pieces / 8)
+
+
+/* the order of nodes in the tree begins with it */
+
+uint32_t ngx_zertiban_node_hash(u_char *key);
 
 /* all that follows is called with the slab pool's mutex held */
 

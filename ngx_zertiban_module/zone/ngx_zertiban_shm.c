@@ -7,11 +7,15 @@
  */
 
 
+#include "ngx_zertiban_counters.h"
 #include "ngx_zertiban_shm.h"
 
 
 static ngx_int_t ngx_zertiban_shm_init(ngx_shm_zone_t *shm_zone, void *data);
-static ngx_int_t ngx_zertiban_shm_format(ngx_zertiban_zone_t *zone);
+static ngx_int_t ngx_zertiban_shm_begin(ngx_zertiban_zone_t *zone,
+    size_t size);
+static ngx_int_t ngx_zertiban_shm_format(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_shm_t *shm);
 static void ngx_zertiban_shm_empty(ngx_zertiban_zone_t *zone);
 
 
@@ -28,6 +32,7 @@ ngx_zertiban_shm_add(ngx_conf_t *cf, ngx_str_t *name, size_t size, void *tag)
     }
 
     zone->name = *name;
+    zone->cycle = cf->cycle;
     zone->pins = 1;
 
     shm_name.data = ngx_pnalloc(cf->pool, name->len + 1 + NGX_INT_T_LEN);
@@ -77,17 +82,13 @@ ngx_zertiban_shm_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_OK;
     }
 
-    if (ngx_zertiban_shm_format(zone) != NGX_OK) {
+    if (ngx_zertiban_shm_begin(zone, shm_zone->shm.size) != NGX_OK) {
         return NGX_ERROR;
     }
 
     sh = zone->sh;
 
-    sh->changing = 0;
     sh->configuration = 1;
-    sh->generation = 0;
-    sh->lease = 0;
-    sh->said = 0;
 
     /* unlike a pointer, a bitmap of the slab pool, a length, or text */
 
@@ -100,27 +101,63 @@ ngx_zertiban_shm_init(ngx_shm_zone_t *shm_zone, void *data)
 }
 
 
-/* "sh" is the first allocation, and so always the first page of the pool */
-
 static ngx_int_t
-ngx_zertiban_shm_format(ngx_zertiban_zone_t *zone)
+ngx_zertiban_shm_begin(ngx_zertiban_zone_t *zone, size_t size)
 {
     size_t               len;
+    ngx_core_conf_t     *ccf;
+    ngx_zertiban_shm_t   shm;
+
+    ngx_memzero(&shm, sizeof(ngx_zertiban_shm_t));
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(zone->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    ngx_zertiban_counters_plan(&shm, size, zone->named, ccf->worker_processes);
+
+    len = ngx_align(sizeof(ngx_zertiban_shm_t)
+                    + sizeof(" in zertiban zone \"\"") + zone->name.len,
+                    NGX_ALIGNMENT);
+
+    /* its size keeps it out of the pages of pieces */
+
+    shm.head = ngx_max(len + ngx_zertiban_counters_size(&shm),
+                       2 * NGX_ZERTIBAN_PIECE);
+    shm.start = ngx_time();
+
+    if (ngx_zertiban_shm_format(zone, &shm) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    zone->sh->counters = (u_char *) zone->sh + len;
+
+    ngx_memzero(zone->sh->counters, zone->sh->head - len);
+
+    return NGX_OK;
+}
+
+
+/*
+ * "shm" is the first allocation, and so always the first pages of the pool: if
+ * it was there before, its counters are where they were.
+ */
+
+static ngx_int_t
+ngx_zertiban_shm_format(ngx_zertiban_zone_t *zone, ngx_zertiban_shm_t *shm)
+{
     ngx_uint_t           n;
     ngx_slab_pool_t     *shpool;
     ngx_zertiban_shm_t  *sh;
 
     shpool = zone->shpool;
 
-    len = sizeof(" in zertiban zone \"\"") + zone->name.len;
-
-    /* its size keeps it out of the pages of pieces */
-
-    sh = ngx_slab_alloc_locked(shpool,
-                               ngx_max(sizeof(ngx_zertiban_shm_t) + len,
-                                       2 * NGX_ZERTIBAN_PIECE));
+    sh = ngx_slab_alloc_locked(shpool, shm->head);
     if (sh == NULL) {
         return NGX_ERROR;
+    }
+
+    if (sh != shm) {
+        *sh = *shm;
     }
 
     zone->sh = sh;
@@ -144,6 +181,7 @@ ngx_zertiban_shm_format(ngx_zertiban_zone_t *zone)
     }
 
     sh->pieces = shpool->pfree * n;
+    sh->nodes = 0;
     sh->taken = 0;
     sh->held = 0;
     sh->fetching = 0;
@@ -208,13 +246,15 @@ ngx_zertiban_shm_empty(ngx_zertiban_zone_t *zone)
 
     shpool = zone->shpool;
 
-    p = (u_char *) zone->sh + sizeof(ngx_zertiban_shm_t);
+    p = (u_char *) zone->sh + zone->sh->head;
 
     ngx_explicit_memzero(p, shpool->end - p);
 
     ngx_slab_init(shpool);
 
-    (void) ngx_zertiban_shm_format(zone);
+    (void) ngx_zertiban_shm_format(zone, zone->sh);
+
+    zone->sh->resets++;
 
     zone->emptied = 1;
 }

@@ -19,7 +19,7 @@
  */
 
 #ifndef NGX_ZERTIBAN_ZONE_LAYOUT
-#define NGX_ZERTIBAN_ZONE_LAYOUT  5
+#define NGX_ZERTIBAN_ZONE_LAYOUT  6
 #endif
 
 /* all other memory of the zone is allocated in pieces of this size, bytes */
@@ -37,9 +37,21 @@
 #endif
 
 
-/* the zone's first allocation; the counters survive that the zone is emptied */
+/*
+ * The zone's first allocation, with the counters behind it; what is counted, and
+ * what was given, survives that the zone is emptied.
+ */
 
 typedef struct {
+    time_t                      start;          /* the zone was made */
+    void                       *counters;       /* ngx_zertiban_counters.h */
+    size_t                      head;           /* bytes, with these */
+    ngx_uint_t                  slots;
+    ngx_uint_t                  records;
+    ngx_uint_t                  evictions;      /* of tokens that had not
+                                                   expired */
+    ngx_uint_t                  resets;         /* it was emptied */
+
     ngx_atomic_t                changing;       /* the mutex is held */
     ngx_atomic_t                configuration;  /* the last one's number */
 
@@ -52,6 +64,7 @@ typedef struct {
                                                    last used one first */
     ngx_queue_t                 states;         /* nodes without, as well */
 
+    ngx_uint_t                  nodes;
     ngx_uint_t                  pieces;         /* of the zone */
     ngx_uint_t                  taken;          /* so many are */
     ngx_uint_t                  held;           /* by nodes with a token */
@@ -68,6 +81,9 @@ typedef struct {
     ngx_zertiban_shm_t         *sh;
     ngx_slab_pool_t            *shpool;
     ngx_str_t                   name;
+    ngx_cycle_t                *cycle;
+    ngx_uint_t                  named;          /* credentials, by this
+                                                   configuration */
     ngx_uint_t                  configuration;
     ngx_uint_t                  pins;           /* what is pinned by this
                                                    configuration, or a later

@@ -25,19 +25,6 @@ typedef enum {
 #define NGX_ZERTIBAN_STANDINGS  (NGX_ZERTIBAN_FAILING + 1)
 
 
-/* why the last exchange that failed has; in one piece of the zone */
-
-#define NGX_ZERTIBAN_TROUBLE_MAX  200
-
-struct ngx_zertiban_trouble_s {
-    time_t                      time;           /* of this machine's clock */
-    ngx_zertiban_error_e        error;
-    ngx_uint_t                  status;         /* of the answer, or 0 */
-    size_t                      len;
-    u_char                      text[NGX_ZERTIBAN_TROUBLE_MAX];
-};
-
-
 /* what the zone knows of a credential; no token, no secret, no digest of one */
 
 typedef struct {

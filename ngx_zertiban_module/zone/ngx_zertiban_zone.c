@@ -60,6 +60,7 @@ ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
     ngx_zertiban_node_t  *node;
 
     look->lease = 0;
+    look->orphaned = 0;
     look->tried = 0;
     look->refused = 0;
     look->next = ngx_current_msec + NGX_ZERTIBAN_LOOK;
@@ -86,7 +87,6 @@ ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
         }
 
         rc = ngx_zertiban_zone_look(zone, node, ask, look);
-
         ngx_zertiban_zone_tell(node, look);
 
     } else {
@@ -246,15 +246,13 @@ ngx_zertiban_zone_new_pairs(ngx_zertiban_zone_t *zone,
 static void
 ngx_zertiban_zone_tell(ngx_zertiban_node_t *node, ngx_zertiban_look_t *look)
 {
-    if (node->tries == NULL) {
-        return;
+    if (node->tries) {
+        look->tried = node->tries->all;
+        look->refused = (node->tries->probe
+                         || (node->failures
+                             && node->error
+                                == NGX_ZERTIBAN_IDP_REJECTED_CLIENT));
     }
-
-    look->tried = node->tries->all;
-
-    look->refused = (node->tries->probe
-                     || (node->failures
-                         && node->error == NGX_ZERTIBAN_IDP_REJECTED_CLIENT));
 }
 
 
@@ -268,6 +266,8 @@ ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
         look->next = node->started + NGX_ZERTIBAN_SPACING;
         return;
     }
+
+    look->orphaned = (node->lease != 0);
 
     ngx_zertiban_node_lease(zone, node, ngx_current_msec + ask->timeout
                                         + NGX_ZERTIBAN_SLACK);

@@ -53,6 +53,8 @@ typedef struct {
     ngx_msec_t                  delay;          /* ms to the next attempt */
     ngx_zertiban_tag_t          tried;          /* of the pairs tried last */
     unsigned                    refused:1;      /* a pair is */
+    unsigned                    orphaned:1;     /* the owner of the exchange
+                                                   before is gone, or late */
 } ngx_zertiban_look_t;
 
 

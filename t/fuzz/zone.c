@@ -10,6 +10,7 @@
 
 #include "fuzz.h"
 
+#include "ngx_zertiban_survey.h"
 #include "ngx_zertiban_zone.h"
 
 
@@ -54,6 +55,7 @@ static ngx_uint_t fuzz_rank(ngx_zertiban_node_t *node, ngx_uint_t place);
 static void fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c,
     ngx_uint_t how);
 static void fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how);
+static void fuzz_survey(fuzz_zone_t *fz);
 static void fuzz_walk(fuzz_zone_t *fz);
 static ngx_uint_t fuzz_pieces(size_t len);
 
@@ -106,6 +108,11 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
             break;
 
         case 6:
+            if (how == 30) {
+                fuzz_survey(fz);
+                break;
+            }
+
             if (how & 1) {
                 (void) ngx_zertiban_zone_say(fz->zone, c->key, 1 + how);
 
@@ -135,6 +142,7 @@ fuzz_create(ngx_pool_t *pool, fuzz_zone_t *fz, size_t size)
     ngx_conf_t        cf;
     ngx_cycle_t      *cycle;
     ngx_shm_zone_t   *shm_zone;
+    ngx_core_conf_t  *ccf;
     ngx_slab_pool_t  *sp;
 
     static ngx_str_t  name = ngx_string("fuzz");
@@ -142,9 +150,20 @@ fuzz_create(ngx_pool_t *pool, fuzz_zone_t *fz, size_t size)
     ngx_pid = ngx_getpid();
 
     cycle = ngx_pcalloc(pool, sizeof(ngx_cycle_t));
+    ccf = ngx_pcalloc(pool, sizeof(ngx_core_conf_t));
     p = ngx_pmemalign(pool, size, ngx_pagesize);
 
-    fuzz_check(cycle != NULL && p != NULL);
+    fuzz_check(cycle != NULL && ccf != NULL && p != NULL);
+
+    /* as in ngx_init_cycle() */
+
+    ngx_core_module.index = 0;
+    ccf->worker_processes = 4;
+
+    cycle->conf_ctx = (void ****) ngx_palloc(pool, sizeof(void *));
+    fuzz_check(cycle->conf_ctx != NULL);
+
+    cycle->conf_ctx[0] = (void ***) ccf;
 
     cycle->log = &fuzz_log;
     ngx_cycle = cycle;
@@ -172,6 +191,7 @@ fuzz_create(ngx_pool_t *pool, fuzz_zone_t *fz, size_t size)
     sp->addr = p;
 
     shm_zone->shm.addr = p;
+    shm_zone->shm.size = size;
 
     fuzz_check(ngx_shmtx_create(&sp->mutex, &sp->lock, NULL) == NGX_OK);
 
@@ -190,6 +210,7 @@ fuzz_create(ngx_pool_t *pool, fuzz_zone_t *fz, size_t size)
 
     fuzz_check(sizeof(ngx_zertiban_node_t) <= NGX_ZERTIBAN_PIECE);
     fuzz_check(sizeof(ngx_zertiban_tries_t) <= NGX_ZERTIBAN_PIECE);
+    fuzz_check(sizeof(ngx_zertiban_trouble_t) <= NGX_ZERTIBAN_PIECE);
 
     fuzz_walk(fz);
 }
@@ -450,6 +471,8 @@ fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
     ngx_uint_t              refusals;
     ngx_zertiban_outcome_t  outcome;
 
+    static ngx_str_t  text = ngx_string("it has failed");
+
     if (c->lease == 0) {
         return;
     }
@@ -476,6 +499,10 @@ fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
                                       NGX_ZERTIBAN_IDP_UNREACHABLE, -1,
                                       &outcome);
 
+        ngx_zertiban_survey_failed(fz->zone, c->key,
+                                   NGX_ZERTIBAN_IDP_UNREACHABLE, 0,
+                                   &text);
+
     } else {
         ngx_zertiban_zone_release(fz->zone, c->key, c->lease, how & 2);
     }
@@ -484,10 +511,48 @@ fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
 }
 
 
+/* all that is there, each once, and what is told of it is what it is */
+
+static void
+fuzz_survey(fuzz_zone_t *fz)
+{
+    ngx_uint_t                n, tokens;
+    ngx_zertiban_node_t      *node;
+    ngx_zertiban_survey_t     survey;
+    ngx_zertiban_zone_info_t  info;
+
+    ngx_zertiban_survey_zone(fz->zone, &info);
+
+    fuzz_check(info.used <= info.size && info.free <= info.size);
+
+    n = 0;
+    tokens = 0;
+
+    ngx_memzero(&survey, sizeof(ngx_zertiban_survey_t));
+
+    while (ngx_zertiban_survey_next(fz->zone, n == 0, &survey) == NGX_OK) {
+
+        node = ngx_zertiban_node_find(fz->zone, survey.key);
+
+        fuzz_check(node != NULL && n < info.nodes);
+        fuzz_check(survey.token == (ngx_zertiban_node_valid(node) ? 1 : 0));
+        fuzz_check(survey.planned == 0
+                   || ngx_zertiban_before(ngx_current_msec, survey.next)
+                   || survey.standing == NGX_ZERTIBAN_VALID);
+
+        n++;
+        tokens += survey.token;
+    }
+
+    fuzz_check(n == info.nodes);
+    fuzz_check(tokens <= fz->tokens);
+}
+
+
 static void
 fuzz_walk(fuzz_zone_t *fz)
 {
-    ngx_uint_t             i, n, held, taken, fetching;
+    ngx_uint_t             i, n, nodes, held, taken, fetching;
     ngx_queue_t           *q, *queues[2];
     ngx_zertiban_shm_t    *sh;
     ngx_zertiban_node_t   *node;
@@ -498,6 +563,7 @@ fuzz_walk(fuzz_zone_t *fz)
     queues[0] = &sh->tokens;
     queues[1] = &sh->states;
 
+    nodes = 0;
     held = 0;
     taken = 0;
     fetching = 0;
@@ -524,11 +590,16 @@ fuzz_walk(fuzz_zone_t *fz)
 
             fuzz_check(n == fuzz_pieces(node->len));
 
+            if (node->trouble) {
+                taken++;
+            }
+
             if (node->tries) {
                 taken++;
                 fuzz_check(node->tries->n <= NGX_ZERTIBAN_PAIRS_MAX);
             }
 
+            nodes++;
             taken += n + 1;
             held += (i == 0) ? n + 1 : 0;
             fetching += node->fetching;
@@ -536,6 +607,7 @@ fuzz_walk(fuzz_zone_t *fz)
         }
     }
 
+    fuzz_check(sh->nodes == nodes);
     fuzz_check(sh->held == held);
     fuzz_check(sh->taken == taken);
     fuzz_check(sh->taken <= sh->pieces);

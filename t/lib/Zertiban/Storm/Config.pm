@@ -9,6 +9,7 @@ use warnings;
 my $http = <<'EOF';
     client_max_body_size 16m;
     client_body_buffer_size 16k;
+    client_header_timeout %%PATIENCE%%;
     client_body_timeout %%PATIENCE%%;
     keepalive_requests 100000;
     keepalive_timeout 5s;
