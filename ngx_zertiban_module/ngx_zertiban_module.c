@@ -9,11 +9,13 @@
 #include "ngx_zertiban.h"
 #include "ngx_zertiban_check.h"
 #include "ngx_zertiban_destination.h"
+#include "ngx_zertiban_frame.h"
 #include "ngx_zertiban_handlers.h"
 #include "ngx_zertiban_headers.h"
 #include "ngx_zertiban_keeper.h"
 #include "ngx_zertiban_named.h"
 #include "ngx_zertiban_notify.h"
+#include "ngx_zertiban_status.h"
 #include "ngx_zertiban_variables.h"
 
 
@@ -210,6 +212,13 @@ static ngx_command_t  ngx_zertiban_commands[] = {
       offsetof(ngx_zertiban_loc_conf_t, client.ssl.certificate_key),
       &ngx_zertiban_conf_text_post },
 
+    { ngx_string("zertiban_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE12,
+      ngx_zertiban_status,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     /* of nginx, see ngx_zertiban_handlers.c; with the schemes of TLS */
 
     { ngx_string("proxy_pass"),
@@ -310,7 +319,9 @@ ngx_zertiban_create_main_conf(ngx_conf_t *cf)
      *     zmcf->zone_size = 0;
      *     zmcf->values = NULL;
      *     zmcf->gates = NULL;
+     *     zmcf->named = { NULL, NULL, 0 };
      *     zmcf->gated = 0;
+     *     zmcf->dynamic = 0;
      *     zmcf->covered = 0;
      */
 
@@ -355,6 +366,9 @@ ngx_zertiban_create_loc_conf(ngx_conf_t *cf)
      *     conf->wrapper = NULL;
      *     conf->upstream = NULL;
      *     conf->route = NULL;
+     *     conf->status = NGX_ZERTIBAN_STATUS_NONE;
+     *     conf->status_max = 0;
+     *     conf->status_place = { { 0, NULL }, 0 };
      *     conf->hosts = NULL;
      *     conf->trust = NGX_ZERTIBAN_TRUST_UNKNOWN;
      *     conf->refused = NGX_ZERTIBAN_REFUSED_NOT;
@@ -417,6 +431,8 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
+    ngx_zertiban_status_merge(cf, prev, conf);
+
     gated = ngx_zertiban_handlers_merge(cf, prev, conf);
 
     if (ngx_zertiban_destination_add(cf, conf, gated) != NGX_OK) {
@@ -459,6 +475,10 @@ ngx_zertiban_merge_gate(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
     ngx_zertiban_check_pair(cf, conf);
 
     zmcf->gated = 1;
+
+    if (conf->credential == NULL) {
+        zmcf->dynamic = 1;
+    }
 
     return NGX_CONF_OK;
 }
@@ -564,6 +584,14 @@ ngx_zertiban_postconfiguration(ngx_conf_t *cf)
     zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
 
     if (ngx_zertiban_check_all(cf, zmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    zmcf->loaded = ngx_time();
+
+    if (ngx_zertiban_frame_init() != NGX_OK
+        || ngx_zertiban_named_list(cf, zmcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -17,11 +17,25 @@
 typedef struct ngx_zertiban_loc_conf_s  ngx_zertiban_loc_conf_t;
 
 
+/*
+ * The credentials that the configuration names, each once, also if it is two
+ * for this worker: in the order of the configuration, and by their keys.
+ */
+
+typedef struct {
+    ngx_zertiban_credential_t    **elts;
+    ngx_zertiban_credential_t    **by_key;
+    ngx_uint_t                     n;
+} ngx_zertiban_named_t;
+
+
 typedef struct {
     ngx_str_t                      zone_name;
     size_t                         zone_size;
 
     ngx_zertiban_credentials_t    *credentials;
+    ngx_zertiban_named_t           named;
+    time_t                         loaded;      /* the configuration was */
 
     /* variables that show what is replaced, NGX_ERROR if nobody uses them */
 
@@ -35,7 +49,9 @@ typedef struct {
 
     ngx_array_t                    leads;       /* of ngx_zertiban_lead_t */
 
-    unsigned                       gated:1;     /* some location is */
+    unsigned                       gated:1;     /* some location is, */
+    unsigned                       dynamic:1;   /* with a credential that
+                                                   depends on variables */
     unsigned                       covered:1;   /* some way upstream is, by
                                                    another in its location */
 } ngx_zertiban_main_conf_t;
@@ -80,6 +96,17 @@ typedef enum {
 } ngx_zertiban_refused_e;
 
 
+/* what a location answers with by itself */
+
+typedef enum {
+    NGX_ZERTIBAN_STATUS_NONE = 0,
+    NGX_ZERTIBAN_STATUS_JSON,
+    NGX_ZERTIBAN_STATUS_PROMETHEUS,
+    NGX_ZERTIBAN_STATUS_HTML,
+    NGX_ZERTIBAN_STATUS_READY
+} ngx_zertiban_status_e;
+
+
 struct ngx_zertiban_loc_conf_s {
     ngx_flag_t                     enable;
     ngx_zertiban_place_t           place;       /* of "zertiban on" */
@@ -109,6 +136,10 @@ struct ngx_zertiban_loc_conf_s {
     ngx_http_handler_pt            wrapper;     /* of another module */
     ngx_http_upstream_conf_t      *upstream;
     ngx_zertiban_route_t          *route;
+
+    ngx_zertiban_status_e          status;
+    ngx_uint_t                     status_max;  /* credentials shown */
+    ngx_zertiban_place_t           status_place;
 
     ngx_zertiban_hosts_t          *hosts;       /* NULL: the endpoint's */
     ngx_zertiban_trust_e           trust;

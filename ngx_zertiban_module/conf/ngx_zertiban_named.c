@@ -24,6 +24,8 @@ static char *ngx_zertiban_named_add(ngx_conf_t *cf,
     ngx_zertiban_credentials_t *credentials, ngx_zertiban_loc_conf_t *conf);
 static char *ngx_zertiban_named_added(ngx_conf_t *cf,
     ngx_zertiban_loc_conf_t *conf, ngx_int_t rc);
+static ngx_uint_t ngx_zertiban_named_place(ngx_zertiban_named_t *named,
+    u_char *key);
 
 
 char *
@@ -334,4 +336,101 @@ ngx_zertiban_named_added(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf,
     }
 
     return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_zertiban_named_list(ngx_conf_t *cf, ngx_zertiban_main_conf_t *zmcf)
+{
+    size_t                      size;
+    ngx_uint_t                  n;
+    ngx_queue_t                *q;
+    ngx_zertiban_named_t       *named;
+    ngx_zertiban_credential_t  *credential, **place;
+
+    named = &zmcf->named;
+    n = 0;
+
+    for (q = ngx_queue_head(&zmcf->credentials->pinned);
+         q != ngx_queue_sentinel(&zmcf->credentials->pinned);
+         q = ngx_queue_next(q))
+    {
+        n++;
+    }
+
+    size = (n + 1) * sizeof(ngx_zertiban_credential_t *);
+
+    named->elts = ngx_palloc(cf->pool, size);
+    named->by_key = ngx_palloc(cf->pool, size);
+
+    if (named->elts == NULL || named->by_key == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (q = ngx_queue_head(&zmcf->credentials->pinned);
+         q != ngx_queue_sentinel(&zmcf->credentials->pinned);
+         q = ngx_queue_next(q))
+    {
+        credential = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
+
+        if (ngx_zertiban_named_find(named, credential->key)) {
+            continue;
+        }
+
+        n = ngx_zertiban_named_place(named, credential->key);
+        place = &named->by_key[n];
+
+        ngx_memmove(place + 1, place,
+                    (named->n - n) * sizeof(ngx_zertiban_credential_t *));
+
+        *place = credential;
+        named->elts[named->n++] = credential;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_zertiban_credential_t *
+ngx_zertiban_named_find(ngx_zertiban_named_t *named, u_char *key)
+{
+    ngx_uint_t  n;
+
+    n = ngx_zertiban_named_place(named, key);
+
+    if (n < named->n
+        && ngx_memcmp(named->by_key[n]->key, key, NGX_ZERTIBAN_KEY_LEN) == 0)
+    {
+        return named->by_key[n];
+    }
+
+    return NULL;
+}
+
+
+/* of the first one whose key is not less */
+
+static ngx_uint_t
+ngx_zertiban_named_place(ngx_zertiban_named_t *named, u_char *key)
+{
+    ngx_uint_t  left, right, middle;
+
+    left = 0;
+    right = named->n;
+
+    while (left < right) {
+
+        middle = (left + right) / 2;
+
+        if (ngx_memcmp(named->by_key[middle]->key, key, NGX_ZERTIBAN_KEY_LEN)
+            < 0)
+        {
+            left = middle + 1;
+
+        } else {
+            right = middle;
+        }
+    }
+
+    return left;
 }

@@ -29,5 +29,18 @@ void ngx_zertiban_named_merge(ngx_zertiban_loc_conf_t *conf,
 char *ngx_zertiban_named_credential(ngx_conf_t *cf,
     ngx_zertiban_credentials_t *credentials, ngx_zertiban_loc_conf_t *conf);
 
+/*
+ * Sets zmcf->named, when all locations are known.  Returns NGX_OK, or NGX_ERROR
+ * if there is no memory.
+ */
+
+ngx_int_t ngx_zertiban_named_list(ngx_conf_t *cf,
+    ngx_zertiban_main_conf_t *zmcf);
+
+/* the one with this key, or NULL */
+
+ngx_zertiban_credential_t *ngx_zertiban_named_find(
+    ngx_zertiban_named_t *named, u_char *key);
+
 
 #endif /* _NGX_ZERTIBAN_NAMED_H_INCLUDED_ */

@@ -233,6 +233,12 @@ ngx_zertiban_gate_decide(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     ngx_int_t rc)
 {
     if (rc == NGX_OK) {
+
+        if (ctx->uncounted) {
+            ctx->uncounted = 0;
+            ctx->credential->tally->waits++;
+        }
+
         return ngx_zertiban_gate_pass(r, ctx);
     }
 
@@ -252,11 +258,6 @@ ngx_zertiban_gate_pass(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 
     if (!ctx->waited) {
         ngx_zertiban_keeper_used(ctx->credential);
-    }
-
-    if (ctx->uncounted) {
-        ctx->uncounted = 0;
-        ctx->credential->tally->waits++;
     }
 
     if (ctx->upstream) {

@@ -1,0 +1,408 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The status as a page for people: whether all is well, what is not, and what
+ * to do.  It has no script and no other files.
+ */
+
+
+#include "ngx_zertiban_page.h"
+#include "ngx_zertiban_advice.h"
+#include "ngx_zertiban_frame.h"
+#include "ngx_zertiban_gate.h"
+#include "ngx_zertiban_names.h"
+#include "ngx_zertiban_request.h"
+#include "ngx_zertiban_row.h"
+
+
+#define NGX_ZERTIBAN_PAGE_REFRESH    5    /* s */
+#define NGX_ZERTIBAN_PAGE_NAMES      3    /* of a kind of trouble, in full */
+
+
+static void ngx_zertiban_page_verdict(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model, ngx_zertiban_notice_t *notices);
+static ngx_str_t *ngx_zertiban_page_but(ngx_zertiban_notice_t *notices);
+static void ngx_zertiban_page_about(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model);
+static void ngx_zertiban_page_todo(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model, ngx_zertiban_notice_t *notices);
+static ngx_uint_t ngx_zertiban_page_kind(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model, ngx_zertiban_advice_e kind);
+static void ngx_zertiban_page_item(ngx_zertiban_out_t *out,
+    ngx_zertiban_advice_t *advice);
+static void ngx_zertiban_page_table(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model, ngx_uint_t form);
+static void ngx_zertiban_page_requests(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model);
+static void ngx_zertiban_page_refused(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model);
+static void ngx_zertiban_page_zone(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model);
+
+
+void
+ngx_zertiban_page(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
+    ngx_uint_t form)
+{
+    ngx_str_t              title;
+    ngx_zertiban_out_t     verdict;
+    ngx_zertiban_notice_t  notices[NGX_ZERTIBAN_NOTICES];
+
+    ngx_zertiban_model_sort(model);
+    ngx_zertiban_notices(model, notices);
+
+    /* for the title, and for the headline; a few words, in one buffer */
+
+    ngx_memzero(&verdict, sizeof(ngx_zertiban_out_t));
+    verdict.pool = out->pool;
+
+    ngx_zertiban_page_verdict(&verdict, model, notices);
+
+    if (verdict.failed) {
+        out->failed = 1;
+        return;
+    }
+
+    title.data = verdict.chain->buf->pos;
+    title.len = verdict.size;
+
+    ngx_zertiban_frame_head(out, &title, NGX_ZERTIBAN_PAGE_REFRESH);
+
+    ngx_zertiban_out(out, "<h1 class=\"%s\">",
+                     model->down ? "bad"
+                     : (model->stale || ngx_zertiban_page_but(notices))
+                     ? "care" : "good");
+    ngx_zertiban_out_html(out, &title);
+    ngx_zertiban_out_text(out, "</h1>\n");
+
+    ngx_zertiban_page_about(out, model);
+    ngx_zertiban_page_todo(out, model, notices);
+    ngx_zertiban_page_table(out, model, form);
+    ngx_zertiban_page_requests(out, model);
+    ngx_zertiban_page_zone(out, model);
+
+    ngx_zertiban_frame_tail(out);
+}
+
+
+static void
+ngx_zertiban_page_verdict(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model, ngx_zertiban_notice_t *notices)
+{
+    ngx_str_t   *but;
+    ngx_uint_t   n;
+
+    n = model->named;
+
+    if (model->zone == NULL) {
+        ngx_zertiban_out_text(out, "no location has \"zertiban on\"");
+        return;
+    }
+
+    if (model->down) {
+        ngx_zertiban_out(out, "%ui of %ui credentials %s no token",
+                         model->down, n, (model->down == 1) ? "has" : "have");
+        return;
+    }
+
+    if (model->stale) {
+        ngx_zertiban_out(out, "refresh fails for %ui of %ui credentials",
+                         model->stale, n);
+        return;
+    }
+
+    if (model->standings[NGX_ZERTIBAN_FAILING]) {
+        ngx_zertiban_out(out, "no token for %ui credentials that requests name",
+                         model->standings[NGX_ZERTIBAN_FAILING]);
+        return;
+    }
+
+    if (n == 0) {
+        n = model->standings[NGX_ZERTIBAN_VALID]
+            + model->standings[NGX_ZERTIBAN_REFRESHING]
+            + model->standings[NGX_ZERTIBAN_DELAYED];
+
+        ngx_zertiban_out(out, "%ui credential%s that requests name %s a token",
+                         n, (n == 1) ? "" : "s", (n == 1) ? "has" : "have");
+
+    } else if (n == 1) {
+        ngx_zertiban_out_text(out, "the credential has a token");
+
+    } else {
+        ngx_zertiban_out(out, "all %ui credentials have a token", n);
+    }
+
+    but = ngx_zertiban_page_but(notices);
+
+    if (but) {
+        ngx_zertiban_out(out, ", but %V", but);
+    }
+}
+
+
+/* the worst of what has happened, if calls fail by it, or NULL */
+
+static ngx_str_t *
+ngx_zertiban_page_but(ngx_zertiban_notice_t *notices)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_ZERTIBAN_NOTICES; i++) {
+        if (notices[i].n && notices[i].verdict) {
+            return &notices[i].brief;
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_zertiban_page_about(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model)
+{
+    time_t  now;
+
+    now = (time_t) (model->now / 1000);
+
+    ngx_zertiban_out_text(out, "<p class=\"about\">");
+    ngx_zertiban_out_html(out, (ngx_str_t *) &ngx_cycle->hostname);
+    ngx_zertiban_out_text(out, " · <time>");
+    ngx_zertiban_frame_date(out, now);
+    ngx_zertiban_out_text(out, "</time> · configuration loaded ");
+    ngx_zertiban_frame_span(out, ngx_max(now - model->zmcf->loaded, 0) * 1000);
+    ngx_zertiban_out(out, " ago · module " NGX_ZERTIBAN_VERSION ", nginx "
+                     NGINX_VERSION " · refreshes every %d s</p>\n",
+                     NGX_ZERTIBAN_PAGE_REFRESH);
+}
+
+
+static void
+ngx_zertiban_page_todo(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
+    ngx_zertiban_notice_t *notices)
+{
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    ngx_zertiban_out_text(out, "<ul class=\"todo\">\n");
+
+    for (i = 0; i < NGX_ZERTIBAN_ADVICE_NONE; i++) {
+        n += ngx_zertiban_page_kind(out, model, i);
+    }
+
+    for (i = 0; i < NGX_ZERTIBAN_NOTICES; i++) {
+
+        if (notices[i].n == 0) {
+            continue;
+        }
+
+        ngx_zertiban_out_text(out, "<li><b>");
+        ngx_zertiban_frame_number(out, notices[i].n);
+        ngx_zertiban_out_text(out, "</b> ");
+        ngx_zertiban_page_item(out, &notices[i].advice);
+        n++;
+    }
+
+    if (n == 0) {
+        ngx_zertiban_out_text(out, "<li>There is nothing to do.</li>\n");
+    }
+
+    ngx_zertiban_out_text(out, "</ul>\n");
+}
+
+
+/* the credentials that have the same trouble are one item */
+
+static ngx_uint_t
+ngx_zertiban_page_kind(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
+    ngx_zertiban_advice_e kind)
+{
+    ngx_uint_t             i, n;
+    ngx_zertiban_entry_t  *e;
+
+    n = 0;
+
+    for (i = 0; i < model->n; i++) {
+
+        e = model->entries[i];
+
+        if (ngx_zertiban_advice(e) != kind) {
+            continue;
+        }
+
+        if (++n > NGX_ZERTIBAN_PAGE_NAMES) {
+            continue;
+        }
+
+        ngx_zertiban_out_data(out, (u_char *) ((n == 1) ? "<li>" : ", "),
+                              (n == 1) ? 4 : 2);
+        ngx_zertiban_row_name(out, e);
+    }
+
+    if (n == 0) {
+        return 0;
+    }
+
+    if (n > NGX_ZERTIBAN_PAGE_NAMES) {
+        ngx_zertiban_out(out, " and %ui more", n - NGX_ZERTIBAN_PAGE_NAMES);
+    }
+
+    ngx_zertiban_out_text(out, ": ");
+    ngx_zertiban_page_item(out, &ngx_zertiban_advices[kind]);
+
+    return n;
+}
+
+
+static void
+ngx_zertiban_page_item(ngx_zertiban_out_t *out, ngx_zertiban_advice_t *advice)
+{
+    ngx_zertiban_out_text(out, "<b>");
+    ngx_zertiban_out_data(out, advice->what.data, advice->what.len);
+    ngx_zertiban_out_text(out, "</b>\n<p>");
+    ngx_zertiban_out_data(out, advice->todo.data, advice->todo.len);
+    ngx_zertiban_out_text(out, "</p></li>\n");
+}
+
+
+static void
+ngx_zertiban_page_table(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
+    ngx_uint_t form)
+{
+    ngx_uint_t  i;
+
+    if (model->total == 0) {
+        return;
+    }
+
+    ngx_zertiban_out_text(out, "<h2>Credentials</h2>\n");
+
+    if (model->total > model->n) {
+        ngx_zertiban_out(out, "<p class=\"about\">%ui of %ui are shown, those "
+                         "in trouble first</p>\n", model->n, model->total);
+    }
+
+    ngx_zertiban_out_text(out, "<table>\n<thead><tr><th>credential"
+                               "</th><th>state</th><th>token ends in</th>"
+                               "<th>next attempt in</th><th>requests</th>"
+                               "<th>exchanges</th><th>last failure</th>"
+                               "</tr></thead>\n<tbody>\n");
+
+    for (i = 0; i < model->n; i++) {
+        ngx_zertiban_row(out, model, model->entries[i], form);
+    }
+
+    ngx_zertiban_out_text(out, "</tbody>\n</table>\n");
+}
+
+
+static void
+ngx_zertiban_page_requests(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model)
+{
+    ngx_zertiban_counters_t  *counters;
+
+    if (model->zone == NULL) {
+        return;
+    }
+
+    counters = &model->counters;
+
+    ngx_zertiban_out_text(out, "<h2>Requests since ");
+    ngx_zertiban_frame_date(out, model->info.start);
+    ngx_zertiban_out_text(out, "</h2>\n<dl>\n<dt>with a token</dt><dd>");
+    ngx_zertiban_frame_number(out, counters->tallies[0].hits);
+    ngx_zertiban_out_text(out, " at once, ");
+    ngx_zertiban_frame_number(out, counters->tallies[0].waits);
+    ngx_zertiban_out_text(out, " after a wait");
+
+    if (counters->tallies[0].waits) {
+        ngx_zertiban_out(out, " (median about %M ms, 90 %% about %M ms)",
+                         ngx_zertiban_times_quantile(&counters->waits,
+                                                ngx_zertiban_wait_bounds, 50),
+                         ngx_zertiban_times_quantile(&counters->waits,
+                                                ngx_zertiban_wait_bounds, 90));
+    }
+
+    ngx_zertiban_out_text(out, "</dd>\n<dt>waiting now</dt><dd>");
+    ngx_zertiban_frame_number(out, counters->tallies[0].waiting);
+
+    ngx_zertiban_page_refused(out, model);
+
+    ngx_zertiban_out_text(out, "</dd>\n<dt>left while they waited</dt><dd>");
+    ngx_zertiban_frame_number(out, counters->aborted);
+
+    ngx_zertiban_out_text(out, "</dd>\n<dt>401 of the API</dt><dd>");
+    ngx_zertiban_frame_number(out, counters->replayed);
+    ngx_zertiban_out_text(out, " replayed with another token, ");
+    ngx_zertiban_frame_number(out, counters->passed);
+    ngx_zertiban_out_text(out, " passed on to the client</dd>\n</dl>\n");
+}
+
+
+static void
+ngx_zertiban_page_refused(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model)
+{
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    for (i = 1; i < NGX_ZERTIBAN_ERRORS; i++) {
+        n += model->counters.refused[i];
+    }
+
+    ngx_zertiban_out_text(out, "</dd>\n<dt>refused</dt><dd>");
+    ngx_zertiban_frame_number(out, n);
+
+    n = 0;
+
+    for (i = 1; i < NGX_ZERTIBAN_ERRORS; i++) {
+
+        if (model->counters.refused[i]) {
+            ngx_zertiban_out(out, "%s%V ", n++ ? ", " : ": ",
+                             ngx_zertiban_error_name(i));
+            ngx_zertiban_frame_number(out, model->counters.refused[i]);
+        }
+    }
+}
+
+
+static void
+ngx_zertiban_page_zone(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model)
+{
+    ngx_uint_t                 i, n;
+    ngx_zertiban_zone_info_t  *info;
+
+    if (model->zone == NULL) {
+        return;
+    }
+
+    info = &model->info;
+
+    ngx_zertiban_out_text(out, "<h2>Zone</h2>\n<dl>\n<dt>");
+    ngx_zertiban_out_html(out, &model->zone->name);
+    ngx_zertiban_out_text(out, "</dt><dd>");
+    ngx_zertiban_frame_number(out, (info->used + 1023) / 1024);
+    ngx_zertiban_out_text(out, " of ");
+    ngx_zertiban_frame_number(out, info->size / 1024);
+    ngx_zertiban_out_text(out, " KB in use, ");
+    ngx_zertiban_frame_number(out, info->evictions);
+    ngx_zertiban_out_text(out, " tokens thrown out, emptied ");
+    ngx_zertiban_frame_number(out, info->resets);
+    ngx_zertiban_out_text(out, " times</dd>\n<dt>credentials</dt><dd>");
+
+    n = 0;
+
+    for (i = 0; i < NGX_ZERTIBAN_STANDINGS; i++) {
+
+        if (model->standings[i]) {
+            ngx_zertiban_out_data(out, (u_char *) ", ", n++ ? 2 : 0);
+            ngx_zertiban_frame_number(out, model->standings[i]);
+            ngx_zertiban_out(out, " %V", ngx_zertiban_standing_name(i));
+        }
+    }
+
+    ngx_zertiban_out_text(out, "</dd>\n</dl>\n");
+}

@@ -1,0 +1,373 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * The location that tells how the tokens are, to programs and to people.
+ */
+
+
+#include "ngx_zertiban_status.h"
+#include "ngx_zertiban_frame.h"
+#include "ngx_zertiban_gather.h"
+#include "ngx_zertiban_json.h"
+#include "ngx_zertiban_names.h"
+#include "ngx_zertiban_page.h"
+#include "ngx_zertiban_prometheus.h"
+
+
+#define NGX_ZERTIBAN_STATUS_MAX       100
+#define NGX_ZERTIBAN_STATUS_LIMIT     10000
+
+
+static ngx_int_t ngx_zertiban_status_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_zertiban_status_method(ngx_http_request_t *r);
+static void ngx_zertiban_status_answer(ngx_http_request_t *r,
+    ngx_zertiban_model_t *model);
+static ngx_uint_t ngx_zertiban_status_ready(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model);
+static ngx_int_t ngx_zertiban_status_retry_after(ngx_http_request_t *r,
+    ngx_msec_t delay);
+static ngx_int_t ngx_zertiban_status_send(ngx_http_request_t *r,
+    ngx_zertiban_out_t *out);
+static ngx_int_t ngx_zertiban_status_header(ngx_http_request_t *r, char *name,
+    ngx_str_t *value);
+
+
+static ngx_conf_enum_t  ngx_zertiban_status_formats[] = {
+    { ngx_string("json"), NGX_ZERTIBAN_STATUS_JSON },
+    { ngx_string("prometheus"), NGX_ZERTIBAN_STATUS_PROMETHEUS },
+    { ngx_string("html"), NGX_ZERTIBAN_STATUS_HTML },
+    { ngx_string("ready"), NGX_ZERTIBAN_STATUS_READY },
+    { ngx_null_string, 0 }
+};
+
+
+/* by the format */
+
+static ngx_str_t  ngx_zertiban_status_types[] = {
+    ngx_null_string,
+    ngx_string("application/json"),
+    ngx_string("text/plain; version=0.0.4; charset=utf-8"),
+    ngx_string("text/html; charset=utf-8"),
+    ngx_string("text/plain")
+};
+
+
+static ngx_str_t  ngx_zertiban_status_no_store = ngx_string("no-store");
+static ngx_str_t  ngx_zertiban_status_nosniff = ngx_string("nosniff");
+
+
+char *
+ngx_zertiban_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_zertiban_loc_conf_t *zlcf = conf;
+
+    ngx_int_t                  max;
+    ngx_str_t                 *value;
+    ngx_uint_t                 i, n;
+    ngx_conf_enum_t           *formats;
+    ngx_zertiban_status_e      format;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (zlcf->status) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    formats = ngx_zertiban_status_formats;
+
+    format = NGX_ZERTIBAN_STATUS_NONE;
+    max = NGX_ERROR;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (max == NGX_ERROR && ngx_strncmp(value[i].data, "max=", 4) == 0) {
+
+            max = ngx_atoi(value[i].data + 4, value[i].len - 4);
+
+            if (max != NGX_ERROR && max <= NGX_ZERTIBAN_STATUS_LIMIT) {
+                continue;
+            }
+
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" has an invalid parameter \"%V\": "
+                               "\"max\" is a number of credentials from 0 to "
+                               "10000", &value[0], &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        for (n = 0; formats[n].name.len; n++) {
+
+            if (format == NGX_ZERTIBAN_STATUS_NONE
+                && formats[n].name.len == value[i].len
+                && ngx_strcmp(formats[n].name.data, value[i].data) == 0)
+            {
+                format = formats[n].value;
+                break;
+            }
+        }
+
+        if (formats[n].name.len == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"%V\" has an invalid parameter \"%V\": use "
+                               "one of \"json\", \"prometheus\", \"html\" "
+                               "and \"ready\", and \"max=number\"",
+                               &value[0], &value[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    zlcf->status = format ? format : NGX_ZERTIBAN_STATUS_JSON;
+    zlcf->status_max = (max == NGX_ERROR) ? NGX_ZERTIBAN_STATUS_MAX : max;
+    ngx_zertiban_place_set(&zlcf->status_place, cf);
+
+    /* also in the place of a handler that was set before, and gated */
+
+    zlcf->handler = NULL;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_zertiban_status_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+void
+ngx_zertiban_status_merge(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *prev,
+    ngx_zertiban_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->status == NGX_ZERTIBAN_STATUS_NONE && clcf->noname) {
+        conf->status = prev->status;
+        conf->status_max = prev->status_max;
+    }
+}
+
+
+static ngx_int_t
+ngx_zertiban_status_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                 rc;
+    ngx_zertiban_gather_e     what;
+    ngx_zertiban_loc_conf_t  *zlcf;
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return ngx_zertiban_status_method(r);
+    }
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
+
+    switch (zlcf->status) {
+
+    case NGX_ZERTIBAN_STATUS_READY:
+        what = NGX_ZERTIBAN_GATHER_NAMED;
+        break;
+
+    case NGX_ZERTIBAN_STATUS_PROMETHEUS:
+        what = NGX_ZERTIBAN_GATHER_COUNTS;
+        break;
+
+    case NGX_ZERTIBAN_STATUS_NONE:
+    case NGX_ZERTIBAN_STATUS_JSON:
+    case NGX_ZERTIBAN_STATUS_HTML:
+    default:
+        what = NGX_ZERTIBAN_GATHER_ALL;
+        break;
+    }
+
+    rc = ngx_zertiban_gather(r, what, zlcf->status_max,
+                             ngx_zertiban_status_answer);
+
+    return (rc == NGX_ERROR) ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
+}
+
+
+static ngx_int_t
+ngx_zertiban_status_method(ngx_http_request_t *r)
+{
+    ngx_int_t  rc;
+
+    static ngx_str_t  methods = ngx_string("GET, HEAD");
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_zertiban_status_header(r, "Allow", &methods) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_HTTP_NOT_ALLOWED;
+}
+
+
+static void
+ngx_zertiban_status_answer(ngx_http_request_t *r, ngx_zertiban_model_t *model)
+{
+    ngx_uint_t                status;
+    ngx_zertiban_out_t        out;
+    ngx_zertiban_loc_conf_t  *zlcf;
+
+    zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
+
+    ngx_memzero(&out, sizeof(ngx_zertiban_out_t));
+    out.pool = r->pool;
+
+    status = NGX_HTTP_OK;
+
+    switch (zlcf->status) {
+
+    case NGX_ZERTIBAN_STATUS_PROMETHEUS:
+        ngx_zertiban_prometheus(&out, model);
+        break;
+
+    case NGX_ZERTIBAN_STATUS_HTML:
+        ngx_zertiban_page(&out, model, 0);
+        break;
+
+    case NGX_ZERTIBAN_STATUS_READY:
+        status = ngx_zertiban_status_ready(&out, model);
+        break;
+
+    case NGX_ZERTIBAN_STATUS_NONE:
+    case NGX_ZERTIBAN_STATUS_JSON:
+    default:
+        ngx_zertiban_json(&out, model);
+        break;
+    }
+
+    r->headers_out.status = status;
+
+    if (status == NGX_HTTP_SERVICE_UNAVAILABLE
+        && ngx_zertiban_status_retry_after(r, model->next) != NGX_OK)
+    {
+        out.failed = 1;
+    }
+
+    if (zlcf->status == NGX_ZERTIBAN_STATUS_HTML
+        && ngx_zertiban_status_header(r, "Content-Security-Policy",
+                                      &ngx_zertiban_frame_policy)
+           != NGX_OK)
+    {
+        out.failed = 1;
+    }
+
+    ngx_http_finalize_request(r, ngx_zertiban_status_send(r, &out));
+}
+
+
+/* a line for each that lacks a token */
+
+static ngx_uint_t
+ngx_zertiban_status_ready(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model)
+{
+    ngx_uint_t  i;
+
+    if (model->down == 0) {
+        ngx_zertiban_out_text(out, "ready\n");
+        return NGX_HTTP_OK;
+    }
+
+    ngx_zertiban_out(out, "not ready: %ui of %ui credentials without a token\n",
+                     model->down, model->named);
+
+    for (i = 0; i < model->n; i++) {
+
+        if (!model->entries[i]->survey.token) {
+            ngx_zertiban_out_fingerprint(out, model->entries[i]->survey.key);
+            ngx_zertiban_out_text(out, "\n");
+        }
+    }
+
+    return NGX_HTTP_SERVICE_UNAVAILABLE;
+}
+
+
+static ngx_int_t
+ngx_zertiban_status_retry_after(ngx_http_request_t *r, ngx_msec_t delay)
+{
+    ngx_str_t  value;
+
+    value.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_sprintf(value.data, "%M", ngx_max((delay + 999) / 1000, 1))
+                - value.data;
+
+    return ngx_zertiban_status_header(r, "Retry-After", &value);
+}
+
+
+static ngx_int_t
+ngx_zertiban_status_send(ngx_http_request_t *r, ngx_zertiban_out_t *out)
+{
+    ngx_int_t                 rc;
+    ngx_buf_t                *b;
+    ngx_str_t                *type;
+    ngx_zertiban_loc_conf_t  *zlcf;
+
+    if (out->failed || out->last == NULL
+        || ngx_zertiban_status_header(r, "Cache-Control",
+                                      &ngx_zertiban_status_no_store) != NGX_OK
+        || ngx_zertiban_status_header(r, "X-Content-Type-Options",
+                                      &ngx_zertiban_status_nosniff) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
+    type = &ngx_zertiban_status_types[zlcf->status];
+
+    /* without its parameters "gzip_types" knows it */
+
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = strcspn((char *) type->data, ";");
+    r->headers_out.content_type_lowcase = NULL;
+    r->headers_out.content_length_n = out->size;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b = out->last->buf;
+    b->last_buf = (r == r->main) ? 1 : 0;
+    b->last_in_chain = 1;
+
+    return ngx_http_output_filter(r, out->chain);
+}
+
+
+static ngx_int_t
+ngx_zertiban_status_header(ngx_http_request_t *r, char *name, ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->hash = 1;
+    h->key.len = ngx_strlen(name);
+    h->key.data = (u_char *) name;
+    h->value = *value;
+
+    return NGX_OK;
+}
