@@ -99,6 +99,18 @@ sub text {
 }
 
 
+# the browser leaves the page, which would be asked for again, and nginx ends
+
+sub finish {
+    my ($site) = @_;
+
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+    $browser->show('about:blank');
+    $site->{nginx}->finish();
+}
+
+
 sub url {
     my ($site, $path) = @_;
 
@@ -132,7 +144,7 @@ $one->status('/good') for 1 .. 3;
 look('case-unauthorized', url($one));
 like(text(), qr/401/, 'answers with 401 are told');
 
-$one->{nginx}->finish();
+finish($one);
 
 
 # three hundred credentials, of which some have troubles of all kinds
@@ -176,7 +188,7 @@ like($text, qr/300/, 'all are counted');
 like($text, qr/\b\Q$_\E\b/, "$_ is told") for qw(idp_unreachable
                                                  idp_rejected_client);
 
-$many->{nginx}->finish();
+finish($many);
 
 
 # each of these troubles alone
@@ -216,7 +228,7 @@ for my $name (sort keys %cases) {
     like(text(), $pattern, 'it says what it is');
     like($browser->value('document.title'), qr/no token/, 'first of all');
 
-    $site->{nginx}->finish();
+    finish($site);
 }
 
 
@@ -231,7 +243,7 @@ $small->status("/?client=client-$_") for 1 .. 200;
 
 look('case-zone', url($small));
 like(text(), qr/zertiban_zone/, 'it says what to make larger');
-$small->{nginx}->finish();
+finish($small);
 
 $browser->stop();
 

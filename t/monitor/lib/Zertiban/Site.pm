@@ -107,6 +107,9 @@ sub run {
 
         zertiban_tenant_id %%TENANT%%;
 
+        # a browser keeps connections for what it may ask for next
+        client_header_timeout 2s;
+
 %%LOCATIONS%%
         location = /status {
             zertiban_status html;
