@@ -221,7 +221,8 @@ ngx_zertiban_named_seen(ngx_zertiban_credentials_t *credentials,
                        NGX_ZERTIBAN_FINGERPRINT(credential->key),
                        NGX_ZERTIBAN_FINGERPRINT_LEN)
             == 0
-            && ngx_memcmp(other->key, credential->key, NGX_ZERTIBAN_KEY_LEN))
+            && ngx_memcmp(other->key, credential->key, NGX_ZERTIBAN_KEY_LEN)
+               != 0)
         {
             return 1;
         }

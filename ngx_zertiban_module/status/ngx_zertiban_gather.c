@@ -152,12 +152,12 @@ ngx_zertiban_gather_start(ngx_zertiban_gathering_t *g)
     credentials = model->zmcf->credentials;
 
     model->zone = credentials->shm_zone->data;
-    model->others = *ngx_zertiban_counters_other(model->zone);
+    model->others = *ngx_zertiban_counters_other(&model->zone->sh->ledger);
 
     ngx_zertiban_gather_clock(model, &model->others);
 
     ngx_zertiban_survey_zone(model->zone, &model->info);
-    ngx_zertiban_counters_sum(model->zone, &model->counters);
+    ngx_zertiban_counters_sum(&model->zone->sh->ledger, &model->counters);
 }
 
 
@@ -292,12 +292,13 @@ ngx_zertiban_gather_named(ngx_zertiban_gathering_t *g)
     ngx_zertiban_entry_name(e, credential);
 
     if (credential->record
-        && credential->record != ngx_zertiban_counters_other(zone))
+        && credential->record != ngx_zertiban_counters_other(&zone->sh->ledger))
     {
         e->record = *credential->record;
         e->recorded = 1;
 
-        ngx_zertiban_counters_sum_tally(zone, credential->record, &e->tally);
+        ngx_zertiban_counters_sum_tally(&zone->sh->ledger, credential->record,
+                                        &e->tally);
         ngx_zertiban_gather_clock(&g->model, &e->record);
     }
 

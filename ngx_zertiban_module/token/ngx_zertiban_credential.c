@@ -190,9 +190,7 @@ ngx_zertiban_credential_create(ngx_zertiban_credentials_t *credentials,
         ngx_queue_insert_tail(&credentials->pinned, &credential->queue);
 
     } else {
-        ngx_zertiban_credential_count(credential,
-                 ngx_zertiban_counters_other(
-                                      ngx_zertiban_credential_zone(credential)));
+        ngx_zertiban_credential_count(credential);
 
         ngx_zertiban_credentials_trim(credentials);
 
@@ -212,7 +210,7 @@ ngx_zertiban_credentials_name(ngx_zertiban_credentials_t *credentials)
     ngx_queue_t          *q;
     ngx_zertiban_zone_t  *zone;
 
-    zone = credentials->shm_zone->data;
+    zone = ngx_zertiban_credentials_zone(credentials);
 
     for (q = ngx_queue_head(&credentials->pinned);
          q != ngx_queue_sentinel(&credentials->pinned);
@@ -227,7 +225,10 @@ void
 ngx_zertiban_credentials_record(ngx_zertiban_credentials_t *credentials)
 {
     ngx_queue_t                *q;
+    ngx_zertiban_zone_t        *zone;
     ngx_zertiban_credential_t  *credential;
+
+    zone = ngx_zertiban_credentials_zone(credentials);
 
     for (q = ngx_queue_head(&credentials->pinned);
          q != ngx_queue_sentinel(&credentials->pinned);
@@ -235,20 +236,26 @@ ngx_zertiban_credentials_record(ngx_zertiban_credentials_t *credentials)
     {
         credential = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
 
-        credential->record = ngx_zertiban_counters_record(
-                                     credentials->shm_zone->data,
-                                     credential->key);
+        credential->record = ngx_zertiban_counters_record(&zone->sh->ledger,
+                                                          credential->key,
+                                                          zone->configuration);
     }
 }
 
 
 void
-ngx_zertiban_credential_count(ngx_zertiban_credential_t *credential,
-    ngx_zertiban_record_t *record)
+ngx_zertiban_credential_count(ngx_zertiban_credential_t *credential)
 {
-    credential->record = record;
-    credential->tally = ngx_zertiban_counters_tally(
-                            ngx_zertiban_credential_zone(credential), record);
+    ngx_zertiban_ledger_t  *ledger;
+
+    ledger = &ngx_zertiban_credential_zone(credential)->sh->ledger;
+
+    if (credential->record == NULL) {
+        credential->record = ngx_zertiban_counters_other(ledger);
+    }
+
+    credential->tally = ngx_zertiban_counters_tally(ledger,
+                                                    credential->record);
 }
 
 

@@ -167,10 +167,12 @@ ngx_zertiban_credential_t *ngx_zertiban_credential_create(
 void ngx_zertiban_credentials_name(ngx_zertiban_credentials_t *credentials);
 void ngx_zertiban_credentials_record(ngx_zertiban_credentials_t *credentials);
 
-/* has what becomes of it counted there, and in this process's slot */
+/*
+ * Has its requests counted in this process's slot, and its exchanges with those
+ * of others, if it has no record of its own.
+ */
 
-void ngx_zertiban_credential_count(ngx_zertiban_credential_t *credential,
-    ngx_zertiban_record_t *record);
+void ngx_zertiban_credential_count(ngx_zertiban_credential_t *credential);
 
 /*
  * Sets a timer of the set, which is ev->data, ms from now, unless it is set; it
@@ -212,10 +214,13 @@ void ngx_zertiban_credentials_expire(ngx_zertiban_credentials_t *credentials,
 #define ngx_zertiban_credential_set(c)                                        \
     (ngx_zertiban_credential_source(c)->credentials)
 
-/* the zone's handle, of the configuration that the credential is of */
+/* the zone's handle, of the configuration that it is of */
+
+#define ngx_zertiban_credentials_zone(set)                                    \
+    ((ngx_zertiban_zone_t *) (set)->shm_zone->data)
 
 #define ngx_zertiban_credential_zone(c)                                       \
-    ((ngx_zertiban_zone_t *) ngx_zertiban_credential_set(c)->shm_zone->data)
+    ngx_zertiban_credentials_zone(ngx_zertiban_credential_set(c))
 
 
 #endif /* _NGX_ZERTIBAN_CREDENTIAL_H_INCLUDED_ */

@@ -58,7 +58,8 @@ ngx_zertiban_keeper_start(ngx_cycle_t *cycle,
     credentials->look_due = ngx_zertiban_keeper_due;
     credentials->ended = ngx_zertiban_keeper_ended;
 
-    ngx_zertiban_counters_claim(credentials->shm_zone->data);
+    ngx_zertiban_counters_claim(
+                     &ngx_zertiban_credentials_zone(credentials)->sh->ledger);
 
     for (q = ngx_queue_head(&credentials->pinned);
          q != ngx_queue_sentinel(&credentials->pinned);
@@ -66,7 +67,7 @@ ngx_zertiban_keeper_start(ngx_cycle_t *cycle,
     {
         credential = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
 
-        ngx_zertiban_credential_count(credential, credential->record);
+        ngx_zertiban_credential_count(credential);
     }
 
     ngx_zertiban_notify_listen(cycle, ngx_zertiban_keeper_changed,
@@ -130,7 +131,8 @@ ngx_zertiban_keeper_stop(ngx_zertiban_credentials_t *credentials)
     ngx_zertiban_keeper_stop_queue(&credentials->pinned);
     ngx_zertiban_keeper_stop_queue(&credentials->dynamic);
 
-    ngx_zertiban_counters_release(credentials->shm_zone->data);
+    ngx_zertiban_counters_release(
+                     &ngx_zertiban_credentials_zone(credentials)->sh->ledger);
 }
 
 

@@ -24,8 +24,8 @@ typedef struct {
     ngx_str_t                   id;
     ngx_str_t                   secret;
     time_t                      expires;          /* that day, UTC, or 0 */
-    time_t                      written;          /* the file of its secret, or
-                                                     0 if it is in another one */
+    time_t                      written;          /* the file that has its
+                                                     secret alone, or 0 */
 } ngx_zertiban_pair_t;
 
 
@@ -82,9 +82,10 @@ typedef struct {
  * has room for a file if it is to have one; ngx_zertiban_pairs_copy() one that
  * has the pairs of another one's file.  They return NULL if there is no memory.
  *
- * ngx_zertiban_pairs_add() adds a pair, whose strings have to stay, as the last
- * one; its secret was written then, or 0.  Returns NGX_OK; NGX_DECLINED if it was there; NGX_ABORT if there are
- * too many; NGX_ERROR if OpenSSL has failed.
+ * ngx_zertiban_pairs_add() adds a pair, whose strings have to stay, as the
+ * last one; its secret was written then, or 0.  Returns NGX_OK; NGX_DECLINED
+ * if it was there; NGX_ABORT if there are too many; NGX_ERROR if OpenSSL has
+ * failed.
  */
 
 ngx_zertiban_pairs_t *ngx_zertiban_pairs_create(ngx_pool_t *pool,

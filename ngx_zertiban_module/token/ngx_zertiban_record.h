@@ -20,8 +20,8 @@ void ngx_zertiban_record_exchange(ngx_zertiban_credential_t *credential,
     ngx_zertiban_verdict_t *verdict);
 
 /*
- * The pair that is being tried, "tag", has obtained a token.  It is in use since
- * it was written, if that is known, or since its first token.
+ * The pair that is being tried, "tag", has obtained a token.  It is in use
+ * since it was written, if that is known, or since its first token.
  */
 
 void ngx_zertiban_record_pair(ngx_zertiban_credential_t *credential,

@@ -20,20 +20,22 @@
 #define NGX_ZERTIBAN_ADD      1000      /* ms, without a slot */
 
 
-static size_t ngx_zertiban_counters_slot(ngx_zertiban_shm_t *sh);
+static size_t ngx_zertiban_counters_slot(ngx_zertiban_ledger_t *ledger);
 static ngx_zertiban_counters_t *ngx_zertiban_counters_at(
-    ngx_zertiban_zone_t *zone, ngx_uint_t i);
-static ngx_uint_t ngx_zertiban_counters_index(ngx_zertiban_zone_t *zone,
+    ngx_zertiban_ledger_t *ledger, ngx_uint_t i);
+static ngx_uint_t ngx_zertiban_counters_index(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_record_t *record);
-static ngx_zertiban_record_t *ngx_zertiban_counters_take(
-    ngx_zertiban_zone_t *zone, ngx_zertiban_record_t *record, u_char *key);
-static ngx_uint_t ngx_zertiban_counters_own(ngx_zertiban_zone_t *zone,
+static void ngx_zertiban_counters_take(ngx_zertiban_ledger_t *ledger,
+    ngx_zertiban_record_t *record);
+static void ngx_zertiban_counters_move(ngx_atomic_t *to, ngx_atomic_t *from,
+    ngx_uint_t n);
+static ngx_uint_t ngx_zertiban_counters_own(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_counters_t *slot);
-static void ngx_zertiban_counters_bury(ngx_zertiban_zone_t *zone,
+static void ngx_zertiban_counters_bury(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_counters_t *slot);
 static void ngx_zertiban_counters_add_handler(ngx_event_t *ev);
-static void ngx_zertiban_counters_add(ngx_zertiban_zone_t *zone);
-static void ngx_zertiban_counters_sum_slot(ngx_zertiban_zone_t *zone,
+static void ngx_zertiban_counters_add(ngx_zertiban_ledger_t *ledger);
+static void ngx_zertiban_counters_sum_slot(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_counters_t *slot, ngx_zertiban_counters_t *sum);
 static void ngx_zertiban_counters_add_tally(ngx_zertiban_tally_t *sum,
     ngx_zertiban_tally_t *tally);
@@ -59,37 +61,37 @@ static ngx_event_t  ngx_zertiban_counters_event;
 
 
 /*
- * What is for later configurations and old workers takes a little only, and what
- * is needed now no more than its share: who has no slot counts all the same, and
- * a credential without a record is counted with all others.
+ * What is for later configurations and old workers takes a little only, and
+ * what is needed now no more than its share: who has no slot counts all the
+ * same, and a credential without a record is counted with all others.
  */
 
 void
-ngx_zertiban_counters_plan(ngx_zertiban_shm_t *sh, size_t size,
+ngx_zertiban_counters_plan(ngx_zertiban_ledger_t *ledger, size_t size,
     ngx_uint_t named, ngx_uint_t workers)
 {
     ngx_uint_t  spare;
 
-    sh->slots = 1 + ngx_max(4 * workers, NGX_ZERTIBAN_SLOTS);
+    ledger->slots = 1 + ngx_max(4 * workers, NGX_ZERTIBAN_SLOTS);
 
     for (spare = NGX_ZERTIBAN_SPARE; spare; spare /= 2) {
-        sh->records = 1 + named + spare;
+        ledger->records = 1 + named + spare;
 
-        if (ngx_zertiban_counters_size(sh) <= size / NGX_ZERTIBAN_LITTLE) {
+        if (ngx_zertiban_counters_size(ledger) <= size / NGX_ZERTIBAN_LITTLE) {
             return;
         }
     }
 
-    sh->records = 1 + named;
-    sh->slots = 1 + ngx_max(2 * workers, NGX_ZERTIBAN_SLOTS);
+    ledger->records = 1 + named;
+    ledger->slots = 1 + ngx_max(2 * workers, NGX_ZERTIBAN_SLOTS);
 
-    while (ngx_zertiban_counters_size(sh) > size / NGX_ZERTIBAN_SHARE) {
+    while (ngx_zertiban_counters_size(ledger) > size / NGX_ZERTIBAN_SHARE) {
 
-        if (sh->records > sh->slots) {
-            sh->records--;
+        if (ledger->records > ledger->slots) {
+            ledger->records--;
 
-        } else if (sh->slots > 1) {
-            sh->slots--;
+        } else if (ledger->slots > 1) {
+            ledger->slots--;
 
         } else {
             break;
@@ -101,62 +103,60 @@ ngx_zertiban_counters_plan(ngx_zertiban_shm_t *sh, size_t size,
 /* records first, then slots, each on lines of its own */
 
 size_t
-ngx_zertiban_counters_size(ngx_zertiban_shm_t *sh)
+ngx_zertiban_counters_size(ngx_zertiban_ledger_t *ledger)
 {
-    return sh->records * sizeof(ngx_zertiban_record_t) + NGX_ZERTIBAN_ALIGN
-           + sh->slots * ngx_zertiban_counters_slot(sh);
+    return ledger->records * sizeof(ngx_zertiban_record_t) + NGX_ZERTIBAN_ALIGN
+           + ledger->slots * ngx_zertiban_counters_slot(ledger);
 }
 
 
 static size_t
-ngx_zertiban_counters_slot(ngx_zertiban_shm_t *sh)
+ngx_zertiban_counters_slot(ngx_zertiban_ledger_t *ledger)
 {
     return ngx_align(sizeof(ngx_zertiban_counters_t)
-                     + (sh->records - 1) * sizeof(ngx_zertiban_tally_t),
+                     + (ledger->records - 1) * sizeof(ngx_zertiban_tally_t),
                      NGX_ZERTIBAN_ALIGN);
 }
 
 
 static ngx_zertiban_counters_t *
-ngx_zertiban_counters_at(ngx_zertiban_zone_t *zone, ngx_uint_t i)
+ngx_zertiban_counters_at(ngx_zertiban_ledger_t *ledger, ngx_uint_t i)
 {
-    u_char              *p;
-    ngx_zertiban_shm_t  *sh;
+    u_char  *p;
 
-    sh = zone->sh;
-
-    p = (u_char *) sh->counters
-        + sh->records * sizeof(ngx_zertiban_record_t);
+    p = (u_char *) ledger->start
+        + ledger->records * sizeof(ngx_zertiban_record_t);
     p = ngx_align_ptr(p, NGX_ZERTIBAN_ALIGN);
 
     return (ngx_zertiban_counters_t *)
-                                 (p + i * ngx_zertiban_counters_slot(sh));
+                                 (p + i * ngx_zertiban_counters_slot(ledger));
 }
 
 
 static ngx_uint_t
-ngx_zertiban_counters_index(ngx_zertiban_zone_t *zone,
+ngx_zertiban_counters_index(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_record_t *record)
 {
-    return record - ngx_zertiban_counters_other(zone);
+    return record - ngx_zertiban_counters_other(ledger);
 }
 
 
 ngx_zertiban_record_t *
-ngx_zertiban_counters_record(ngx_zertiban_zone_t *zone, u_char *key)
+ngx_zertiban_counters_record(ngx_zertiban_ledger_t *ledger, u_char *key,
+    ngx_uint_t configuration)
 {
     ngx_uint_t              i;
     ngx_zertiban_record_t  *record, *room;
 
-    record = ngx_zertiban_counters_other(zone);
+    record = ngx_zertiban_counters_other(ledger);
     room = NULL;
 
-    for (i = 1; i < zone->sh->records; i++) {
+    for (i = 1; i < ledger->records; i++) {
 
         if (record[i].configuration
             && ngx_memcmp(record[i].key, key, NGX_ZERTIBAN_KEY_LEN) == 0)
         {
-            record[i].configuration = zone->configuration;
+            record[i].configuration = configuration;
             return &record[i];
         }
 
@@ -167,51 +167,79 @@ ngx_zertiban_counters_record(ngx_zertiban_zone_t *zone, u_char *key)
 
     if (room
         && (room->configuration == 0
-            || room->configuration + 1 < zone->configuration))
+            || room->configuration + 1 < configuration))
     {
-        return ngx_zertiban_counters_take(zone, room, key);
+        ngx_zertiban_counters_take(ledger, room);
+
+        ngx_memcpy(room->key, key, NGX_ZERTIBAN_KEY_LEN);
+        room->configuration = configuration;
+
+        return room;
     }
 
     return record;
 }
 
 
-/* what an old worker still adds for its credential counts for this one then */
+/*
+ * What was counted for its credential is that of others from now on; what an
+ * old worker still counts is that of the next one.
+ */
 
-static ngx_zertiban_record_t *
-ngx_zertiban_counters_take(ngx_zertiban_zone_t *zone,
-    ngx_zertiban_record_t *record, u_char *key)
+static void
+ngx_zertiban_counters_take(ngx_zertiban_ledger_t *ledger,
+    ngx_zertiban_record_t *record)
 {
-    ngx_uint_t  i, n;
+    ngx_uint_t              i, n;
+    ngx_zertiban_tally_t   *tally, *others;
+    ngx_zertiban_record_t  *other;
 
-    n = ngx_zertiban_counters_index(zone, record);
+    n = ngx_zertiban_counters_index(ledger, record);
+    others = ngx_zertiban_counters_at(ledger, 0)->tallies;
 
-    if (record->configuration) {
-        for (i = 0; i < zone->sh->slots; i++) {
-            ngx_memzero(&ngx_zertiban_counters_at(zone, i)->tallies[n],
-                        sizeof(ngx_zertiban_tally_t));
-        }
+    for (i = 0; i < ledger->slots; i++) {
+
+        tally = &ngx_zertiban_counters_at(ledger, i)->tallies[n];
+
+        ngx_zertiban_counters_move(&others->hits, &tally->hits, 1);
+        ngx_zertiban_counters_move(&others->waits, &tally->waits, 1);
     }
 
+    other = ngx_zertiban_counters_other(ledger);
+
+    ngx_zertiban_counters_move(other->exchanges, record->exchanges,
+                               NGX_ZERTIBAN_ERRORS);
+    ngx_zertiban_counters_move(&other->abandoned, &record->abandoned, 1);
+    ngx_zertiban_counters_move((ngx_atomic_t *) &other->times,
+                               (ngx_atomic_t *) &record->times,
+                               sizeof(record->times) / sizeof(ngx_atomic_t));
+
     ngx_memzero(record, sizeof(ngx_zertiban_record_t));
-    ngx_memcpy(record->key, key, NGX_ZERTIBAN_KEY_LEN);
+}
 
-    record->configuration = zone->configuration;
 
-    return record;
+static void
+ngx_zertiban_counters_move(ngx_atomic_t *to, ngx_atomic_t *from, ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        (void) ngx_atomic_fetch_add(&to[i], from[i]);
+        from[i] = 0;
+    }
 }
 
 
 void
-ngx_zertiban_counters_claim(ngx_zertiban_zone_t *zone)
+ngx_zertiban_counters_claim(ngx_zertiban_ledger_t *ledger)
 {
     ngx_uint_t                i;
     ngx_event_t              *ev;
     ngx_zertiban_counters_t  *slot;
 
-    for (i = 1; i < zone->sh->slots; i++) {
+    for (i = 1; i < ledger->slots; i++) {
 
-        slot = ngx_zertiban_counters_at(zone, i);
+        slot = ngx_zertiban_counters_at(ledger, i);
 
         if (slot == ngx_zertiban_counters) {
 
@@ -220,7 +248,7 @@ ngx_zertiban_counters_claim(ngx_zertiban_zone_t *zone)
             return;
         }
 
-        if (ngx_zertiban_counters_own(zone, slot)) {
+        if (ngx_zertiban_counters_own(ledger, slot)) {
             ngx_zertiban_counters = slot;
             return;
         }
@@ -238,7 +266,7 @@ ngx_zertiban_counters_claim(ngx_zertiban_zone_t *zone)
     }
 
     ev->handler = ngx_zertiban_counters_add_handler;
-    ev->data = zone;
+    ev->data = ledger;
     ev->log = ngx_cycle->log;
     ev->cancelable = 1;
 
@@ -252,7 +280,7 @@ ngx_zertiban_counters_claim(ngx_zertiban_zone_t *zone)
  */
 
 static ngx_uint_t
-ngx_zertiban_counters_own(ngx_zertiban_zone_t *zone,
+ngx_zertiban_counters_own(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_counters_t *slot)
 {
     ngx_atomic_uint_t  owner;
@@ -270,7 +298,7 @@ ngx_zertiban_counters_own(ngx_zertiban_zone_t *zone,
         return 0;
     }
 
-    ngx_zertiban_counters_bury(zone, slot);
+    ngx_zertiban_counters_bury(ledger, slot);
 
     return 1;
 }
@@ -279,12 +307,12 @@ ngx_zertiban_counters_own(ngx_zertiban_zone_t *zone,
 /* nobody answers those any more that waited there */
 
 static void
-ngx_zertiban_counters_bury(ngx_zertiban_zone_t *zone,
+ngx_zertiban_counters_bury(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_counters_t *slot)
 {
     ngx_uint_t  i;
 
-    for (i = 0; i < zone->sh->records; i++) {
+    for (i = 0; i < ledger->records; i++) {
         slot->aborted += slot->tallies[i].waiting;
         slot->tallies[i].waiting = 0;
     }
@@ -292,7 +320,7 @@ ngx_zertiban_counters_bury(ngx_zertiban_zone_t *zone,
 
 
 void
-ngx_zertiban_counters_release(ngx_zertiban_zone_t *zone)
+ngx_zertiban_counters_release(ngx_zertiban_ledger_t *ledger)
 {
     ngx_zertiban_counters_t  *slot;
 
@@ -302,13 +330,13 @@ ngx_zertiban_counters_release(ngx_zertiban_zone_t *zone)
         slot->aborted += slot->tallies[0].waiting;
         slot->tallies[0].waiting = 0;
 
-        ngx_zertiban_counters_add(zone);
+        ngx_zertiban_counters_add(ledger);
         return;
     }
 
     ngx_zertiban_counters = &ngx_zertiban_counters_local;
 
-    ngx_zertiban_counters_bury(zone, slot);
+    ngx_zertiban_counters_bury(ledger, slot);
 
     ngx_memory_barrier();
 
@@ -328,34 +356,24 @@ ngx_zertiban_counters_add_handler(ngx_event_t *ev)
 /* to the slot of all that have none */
 
 static void
-ngx_zertiban_counters_add(ngx_zertiban_zone_t *zone)
+ngx_zertiban_counters_add(ngx_zertiban_ledger_t *ledger)
 {
-    ngx_uint_t                i;
-    ngx_atomic_t             *to;
-    ngx_atomic_uint_t        *from;
-    ngx_zertiban_counters_t  *slot;
-
-    slot = ngx_zertiban_counters_at(zone, 0);
-
-    to = (ngx_atomic_t *) slot;
-    from = (ngx_atomic_uint_t *) &ngx_zertiban_counters_local;
-
-    for (i = 0; i < sizeof(*slot) / sizeof(ngx_atomic_t); i++) {
-        (void) ngx_atomic_fetch_add(&to[i], from[i]);
-        from[i] = 0;
-    }
+    ngx_zertiban_counters_move(
+                 (ngx_atomic_t *) ngx_zertiban_counters_at(ledger, 0),
+                 (ngx_atomic_t *) &ngx_zertiban_counters_local,
+                 sizeof(ngx_zertiban_counters_t) / sizeof(ngx_atomic_t));
 }
 
 
 ngx_zertiban_tally_t *
-ngx_zertiban_counters_tally(ngx_zertiban_zone_t *zone,
+ngx_zertiban_counters_tally(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_record_t *record)
 {
     if (ngx_zertiban_counters == &ngx_zertiban_counters_local) {
         return &ngx_zertiban_counters_local.tallies[0];
     }
 
-    return &ngx_zertiban_counters->tallies[ngx_zertiban_counters_index(zone,
+    return &ngx_zertiban_counters->tallies[ngx_zertiban_counters_index(ledger,
                                                                      record)];
 }
 
@@ -378,7 +396,7 @@ ngx_zertiban_counters_time(ngx_zertiban_times_t *times, ngx_msec_t *bounds,
 /* the slot of a process that has gone is made nobody's by whoever looks */
 
 void
-ngx_zertiban_counters_sum(ngx_zertiban_zone_t *zone,
+ngx_zertiban_counters_sum(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_counters_t *sum)
 {
     ngx_uint_t                i;
@@ -386,34 +404,35 @@ ngx_zertiban_counters_sum(ngx_zertiban_zone_t *zone,
 
     ngx_memzero(sum, sizeof(ngx_zertiban_counters_t));
 
-    for (i = 0; i < zone->sh->slots; i++) {
+    if (ngx_zertiban_counters == &ngx_zertiban_counters_local) {
 
-        slot = ngx_zertiban_counters_at(zone, i);
+        /* what one process shows another one must not take back */
+
+        ngx_zertiban_counters_add(ledger);
+    }
+
+    for (i = 0; i < ledger->slots; i++) {
+
+        slot = ngx_zertiban_counters_at(ledger, i);
 
         if (slot->owner
             && slot != ngx_zertiban_counters
-            && ngx_zertiban_counters_own(zone, slot))
+            && ngx_zertiban_counters_own(ledger, slot))
         {
             ngx_memory_barrier();
             slot->owner = 0;
         }
 
-        ngx_zertiban_counters_sum_slot(zone, slot, sum);
-    }
-
-    if (ngx_zertiban_counters == &ngx_zertiban_counters_local) {
-        ngx_zertiban_counters_sum_slot(NULL, ngx_zertiban_counters, sum);
+        ngx_zertiban_counters_sum_slot(ledger, slot, sum);
     }
 }
 
 
-/* without a zone the slot has one tally */
-
 static void
-ngx_zertiban_counters_sum_slot(ngx_zertiban_zone_t *zone,
+ngx_zertiban_counters_sum_slot(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_counters_t *slot, ngx_zertiban_counters_t *sum)
 {
-    ngx_uint_t  i, n;
+    ngx_uint_t  i;
 
     for (i = 0; i < NGX_ZERTIBAN_ERRORS; i++) {
         sum->refused[i] += slot->refused[i];
@@ -430,9 +449,7 @@ ngx_zertiban_counters_sum_slot(ngx_zertiban_zone_t *zone,
 
     sum->waits.sum += slot->waits.sum;
 
-    n = zone ? zone->sh->records : 1;
-
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < ledger->records; i++) {
         ngx_zertiban_counters_add_tally(&sum->tallies[0], &slot->tallies[i]);
     }
 }
@@ -449,17 +466,17 @@ ngx_zertiban_counters_add_tally(ngx_zertiban_tally_t *sum,
 
 
 void
-ngx_zertiban_counters_sum_tally(ngx_zertiban_zone_t *zone,
+ngx_zertiban_counters_sum_tally(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_record_t *record, ngx_zertiban_tally_t *sum)
 {
     ngx_uint_t  i, n;
 
-    n = ngx_zertiban_counters_index(zone, record);
+    n = ngx_zertiban_counters_index(ledger, record);
 
     ngx_memzero(sum, sizeof(ngx_zertiban_tally_t));
 
-    for (i = 0; i < zone->sh->slots; i++) {
+    for (i = 0; i < ledger->slots; i++) {
         ngx_zertiban_counters_add_tally(sum,
-                            &ngx_zertiban_counters_at(zone, i)->tallies[n]);
+                            &ngx_zertiban_counters_at(ledger, i)->tallies[n]);
     }
 }

@@ -13,10 +13,9 @@
 
 #include "ngx_zertiban_error.h"
 #include "ngx_zertiban_identity.h"
-#include "ngx_zertiban_shm.h"
 
 
-/* times, ms: each bucket has those up to its bound, and the last one the rest */
+/* times, ms: a bucket has those up to its bound, and the last one the rest */
 
 #define NGX_ZERTIBAN_BUCKETS         10
 
@@ -34,9 +33,9 @@ extern ngx_msec_t  ngx_zertiban_exchange_bounds[NGX_ZERTIBAN_BUCKETS - 1];
 /* what a process has counted of a credential's requests */
 
 typedef struct {
-    ngx_uint_t                  hits;           /* went on at once */
-    ngx_uint_t                  waits;          /* went on after a wait */
-    ngx_uint_t                  waiting;        /* now */
+    ngx_atomic_t                hits;           /* went on at once */
+    ngx_atomic_t                waits;          /* went on after a wait */
+    ngx_atomic_t                waiting;        /* now */
 } ngx_zertiban_tally_t;
 
 
@@ -77,42 +76,51 @@ typedef struct {
     ngx_zertiban_tag_t          pair;           /* that has obtained a token */
     time_t                      since;          /* it is used, or was written */
 
-    time_t                      ahead;          /* of the endpoint's clock, s,
-                                                   negative: behind, as it was */
-    time_t                      compared;       /* then; 0: never */
+    time_t                      ahead;          /* s, of the endpoint's clock,
+                                                   negative: behind it; */
+    time_t                      compared;       /* then, 0: never */
 } ngx_zertiban_record_t;
 
 
-/* this process's; before it has a slot, and if there is none, its own memory */
+/* where all of it is, in shared memory */
+
+typedef struct {
+    void                       *start;          /* zeroed at first */
+    ngx_uint_t                  records;
+    ngx_uint_t                  slots;
+} ngx_zertiban_ledger_t;
+
+
+/* this process's; if it has no slot, in its own memory */
 
 extern ngx_zertiban_counters_t  *ngx_zertiban_counters;
 
 
 /*
- * Decides on sh->slots and sh->records of a zone of "size" bytes, for "named"
+ * Decides on the slots and records of a zone of "size" bytes, for "named"
  * credentials of a configuration and "workers" processes.
  */
 
-void ngx_zertiban_counters_plan(ngx_zertiban_shm_t *sh, size_t size,
+void ngx_zertiban_counters_plan(ngx_zertiban_ledger_t *ledger, size_t size,
     ngx_uint_t named, ngx_uint_t workers);
 
 /* how many bytes these take */
 
-size_t ngx_zertiban_counters_size(ngx_zertiban_shm_t *sh);
+size_t ngx_zertiban_counters_size(ngx_zertiban_ledger_t *ledger);
 
 /*
- * In the master process: the record of "key", for zone->configuration; that of
- * a credential that the last two configurations do not name goes for it.  What
- * has no room gets the first one.
+ * In the master process: the record of "key", for this configuration, whose
+ * number grows; that of a credential that the last two do not name goes for it.
+ * What has no room gets the first one.
  */
 
-ngx_zertiban_record_t *ngx_zertiban_counters_record(ngx_zertiban_zone_t *zone,
-    u_char *key);
+ngx_zertiban_record_t *ngx_zertiban_counters_record(
+    ngx_zertiban_ledger_t *ledger, u_char *key, ngx_uint_t configuration);
 
 /* the record of all others */
 
-#define ngx_zertiban_counters_other(zone)                                     \
-    ((ngx_zertiban_record_t *) (zone)->sh->counters)
+#define ngx_zertiban_counters_other(ledger)                                   \
+    ((ngx_zertiban_record_t *) (ledger)->start)
 
 /*
  * In a worker process, without the mutex.
@@ -122,12 +130,12 @@ ngx_zertiban_record_t *ngx_zertiban_counters_record(ngx_zertiban_zone_t *zone,
  * that to the zone each second.  ngx_zertiban_counters_release() gives it back.
  */
 
-void ngx_zertiban_counters_claim(ngx_zertiban_zone_t *zone);
-void ngx_zertiban_counters_release(ngx_zertiban_zone_t *zone);
+void ngx_zertiban_counters_claim(ngx_zertiban_ledger_t *ledger);
+void ngx_zertiban_counters_release(ngx_zertiban_ledger_t *ledger);
 
 /* where this process counts the requests of the record's credential */
 
-ngx_zertiban_tally_t *ngx_zertiban_counters_tally(ngx_zertiban_zone_t *zone,
+ngx_zertiban_tally_t *ngx_zertiban_counters_tally(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_record_t *record);
 
 /* counts a time, ms */
@@ -136,16 +144,17 @@ void ngx_zertiban_counters_time(ngx_zertiban_times_t *times,
     ngx_msec_t *bounds, ngx_msec_t msec);
 
 /*
- * Sums up what all processes have counted, those that have gone, too; tallies[0]
- * is of all credentials.  What waited in a process that has gone is "aborted".
+ * Sums up what all processes have counted, those that have gone, too;
+ * tallies[0] is of all credentials.  What waited in a process that has gone is
+ * "aborted".
  */
 
-void ngx_zertiban_counters_sum(ngx_zertiban_zone_t *zone,
+void ngx_zertiban_counters_sum(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_counters_t *sum);
 
 /* the same, of the record's credential */
 
-void ngx_zertiban_counters_sum_tally(ngx_zertiban_zone_t *zone,
+void ngx_zertiban_counters_sum_tally(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_record_t *record, ngx_zertiban_tally_t *sum);
 
 

@@ -89,8 +89,8 @@ ngx_int_t ngx_zertiban_identity_cmp(ngx_zertiban_identity_t *one,
 
 /*
  * The name of the credential in shared memory, NGX_ZERTIBAN_KEY_LEN bytes: a
- * digest, which tells no secret, whose end is one of the endpoint, the id and the
- * scope only, and that of what is trusted if "trust" is 1.  NGX_ERROR if OpenSSL
+ * digest, which tells no secret, whose end is one of the endpoint, the id and
+ * the scope only, and of what is trusted if "trust" is 1.  NGX_ERROR if OpenSSL
  * has failed.
  */
 

@@ -7,7 +7,6 @@
  */
 
 
-#include "ngx_zertiban_counters.h"
 #include "ngx_zertiban_shm.h"
 
 
@@ -113,7 +112,8 @@ ngx_zertiban_shm_begin(ngx_zertiban_zone_t *zone, size_t size)
     ccf = (ngx_core_conf_t *) ngx_get_conf(zone->cycle->conf_ctx,
                                            ngx_core_module);
 
-    ngx_zertiban_counters_plan(&shm, size, zone->named, ccf->worker_processes);
+    ngx_zertiban_counters_plan(&shm.ledger, size, zone->named,
+                               ccf->worker_processes);
 
     len = ngx_align(sizeof(ngx_zertiban_shm_t)
                     + sizeof(" in zertiban zone \"\"") + zone->name.len,
@@ -121,7 +121,7 @@ ngx_zertiban_shm_begin(ngx_zertiban_zone_t *zone, size_t size)
 
     /* its size keeps it out of the pages of pieces */
 
-    shm.head = ngx_max(len + ngx_zertiban_counters_size(&shm),
+    shm.head = ngx_max(len + ngx_zertiban_counters_size(&shm.ledger),
                        2 * NGX_ZERTIBAN_PIECE);
     shm.start = ngx_time();
 
@@ -129,9 +129,9 @@ ngx_zertiban_shm_begin(ngx_zertiban_zone_t *zone, size_t size)
         return NGX_ERROR;
     }
 
-    zone->sh->counters = (u_char *) zone->sh + len;
+    zone->sh->ledger.start = (u_char *) zone->sh + len;
 
-    ngx_memzero(zone->sh->counters, zone->sh->head - len);
+    ngx_memzero(zone->sh->ledger.start, zone->sh->head - len);
 
     return NGX_OK;
 }

@@ -11,6 +11,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_zertiban_counters.h"
+
 
 /*
  * To be incremented whenever what is kept in shared memory changes.  The
@@ -38,16 +40,14 @@
 
 
 /*
- * The zone's first allocation, with the counters behind it; what is counted, and
- * what was given, survives that the zone is emptied.
+ * The zone's first allocation, with the counters behind it; what is counted,
+ * and what was given, survives that the zone is emptied.
  */
 
 typedef struct {
     time_t                      start;          /* the zone was made */
-    void                       *counters;       /* ngx_zertiban_counters.h */
-    size_t                      head;           /* bytes, with these */
-    ngx_uint_t                  slots;
-    ngx_uint_t                  records;
+    ngx_zertiban_ledger_t       ledger;         /* what is counted */
+    size_t                      head;           /* bytes, with that */
     ngx_uint_t                  evictions;      /* of tokens that had not
                                                    expired */
     ngx_uint_t                  resets;         /* it was emptied */

@@ -78,6 +78,8 @@ ngx_int_t ngx_zertiban_survey(ngx_zertiban_zone_t *zone, u_char *key,
 ngx_int_t ngx_zertiban_survey_next(ngx_zertiban_zone_t *zone,
     ngx_uint_t first, ngx_zertiban_survey_t *survey);
 
+/* of the zone as a whole */
+
 void ngx_zertiban_survey_zone(ngx_zertiban_zone_t *zone,
     ngx_zertiban_zone_info_t *info);
 

@@ -3,8 +3,8 @@
 #
 # FUZZ is this folder, MODULE the sources of the module, OUT where targets go.
 
-rooms   := counters endpoint file headers identity node pairs request response secret \
-           shm survey token tries zone
+rooms   := counters endpoint file headers identity node pairs request \
+           response secret shm survey token tries zone
 targets := credential endpoint headers pairs request response retry_after \
            token zone
 

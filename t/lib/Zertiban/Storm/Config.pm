@@ -324,9 +324,9 @@ my $http = <<'EOF';
             proxy_pass http://elsewhere;
         }
 
-        # the body is discarded meanwhile; if aborts of clients were ignored, one
-        # that sends a part of it, ends its side and is reset would be finalized
-        # twice by nginx
+        # the body is discarded meanwhile; if aborts of clients were ignored,
+        # one that sends a part of it, ends its side and is reset would be
+        # finalized twice by nginx
 
         location = /large {
             client_max_body_size 1k;
