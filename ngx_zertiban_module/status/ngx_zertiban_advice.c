@@ -255,7 +255,7 @@ ngx_zertiban_notices(ngx_zertiban_model_t *model,
 
         { 0, 1, ngx_string("the clock of this machine may be wrong"),
           ngx_zertiban_advice_of(
-              "seconds between this machine&#39;s clock and that of the token "
+              "seconds between the clocks of this machine and of the token "
               "endpoint",
               "The date at the top of this page is what this machine takes for "
               "the present: if it is wrong, set the clock and see that it is "
@@ -288,8 +288,8 @@ ngx_zertiban_notices(ngx_zertiban_model_t *model,
               "answers of the API with status 401 that reached clients",
               "The API refuses tokens that the token endpoint has just given: "
               "the client may lack a permission, "
-              "<code>zertiban_tenant_id</code> may be wrong, the API may be that of the other environment, or "
-              "its clock may be wrong. Nothing else is to be done here.") },
+              "<code>zertiban_tenant_id</code> may be wrong, or the API may be "
+              "that of the other environment. No other token would help.") },
 
         { 0, 1, ngx_string("nginx lacks something itself"),
           ngx_zertiban_advice_of(

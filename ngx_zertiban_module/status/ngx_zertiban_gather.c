@@ -308,8 +308,6 @@ ngx_zertiban_gather_named(ngx_zertiban_gathering_t *g)
 }
 
 
-/* a token request may take its time, and the clock of the endpoint may be off */
-
 static void
 ngx_zertiban_gather_clock(ngx_zertiban_model_t *model,
     ngx_zertiban_record_t *record)

@@ -30,7 +30,7 @@ static void ngx_zertiban_page_todo(ngx_zertiban_out_t *out,
 static ngx_uint_t ngx_zertiban_page_kind(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_advice_e kind);
 static void ngx_zertiban_page_item(ngx_zertiban_out_t *out,
-    ngx_zertiban_advice_t *advice);
+    ngx_zertiban_advice_t *advice, ngx_uint_t n);
 static void ngx_zertiban_page_table(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_uint_t form);
 static void ngx_zertiban_page_requests(ngx_zertiban_out_t *out,
@@ -197,10 +197,8 @@ ngx_zertiban_page_todo(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
             continue;
         }
 
-        ngx_zertiban_out_text(out, "<li><b>");
-        ngx_zertiban_frame_number(out, notices[i].n);
-        ngx_zertiban_out_text(out, "</b> ");
-        ngx_zertiban_page_item(out, &notices[i].advice);
+        ngx_zertiban_out_text(out, "<li>");
+        ngx_zertiban_page_item(out, &notices[i].advice, notices[i].n);
         n++;
     }
 
@@ -249,18 +247,28 @@ ngx_zertiban_page_kind(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
     }
 
     ngx_zertiban_out_text(out, ": ");
-    ngx_zertiban_page_item(out, &ngx_zertiban_advices[kind]);
+    ngx_zertiban_page_item(out, &ngx_zertiban_advices[kind], 0);
 
     return n;
 }
 
 
+/* "n" of these, if it is not 0 */
+
 static void
-ngx_zertiban_page_item(ngx_zertiban_out_t *out, ngx_zertiban_advice_t *advice)
+ngx_zertiban_page_item(ngx_zertiban_out_t *out, ngx_zertiban_advice_t *advice,
+    ngx_uint_t n)
 {
     ngx_zertiban_out_text(out, "<b>");
     ngx_zertiban_out_data(out, advice->what.data, advice->what.len);
-    ngx_zertiban_out_text(out, "</b>\n<p>");
+    ngx_zertiban_out_text(out, "</b>");
+
+    if (n) {
+        ngx_zertiban_out_text(out, ": ");
+        ngx_zertiban_frame_number(out, n);
+    }
+
+    ngx_zertiban_out_text(out, "\n<p>");
     ngx_zertiban_out_data(out, advice->todo.data, advice->todo.len);
     ngx_zertiban_out_text(out, "</p></li>\n");
 }
