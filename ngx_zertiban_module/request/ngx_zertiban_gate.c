@@ -340,6 +340,10 @@ ngx_zertiban_gate_no_token(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
         break;
     }
 
+    if (error == NGX_ZERTIBAN_ZONE_FULL) {
+        ngx_zertiban_credential_ledger(ctx->credential)->full = ngx_time();
+    }
+
     return ngx_zertiban_gate_refuse(r, ctx, error, delay);
 }
 
@@ -437,4 +441,11 @@ ngx_str_t *
 ngx_zertiban_error_name(ngx_zertiban_error_e error)
 {
     return &ngx_zertiban_errors[error].name;
+}
+
+
+ngx_int_t
+ngx_zertiban_error_status(ngx_zertiban_error_e error)
+{
+    return ngx_zertiban_errors[error].status;
 }

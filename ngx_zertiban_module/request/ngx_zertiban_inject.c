@@ -19,7 +19,7 @@ static ngx_int_t ngx_zertiban_create_request(ngx_http_request_t *r);
 static ngx_int_t ngx_zertiban_inject_headers(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
 static void ngx_zertiban_inject_check(ngx_http_request_t *r,
-    ngx_zertiban_loc_conf_t *zlcf, ngx_str_t *value);
+    ngx_zertiban_ctx_t *ctx, ngx_str_t *value);
 static ngx_uint_t ngx_zertiban_inject_find(ngx_buf_t *b, ngx_str_t *value);
 static void ngx_zertiban_inject_output(ngx_zertiban_ctx_t *ctx);
 static ngx_int_t ngx_zertiban_output_filter(void *data, ngx_chain_t *in);
@@ -144,7 +144,7 @@ ngx_zertiban_inject_headers(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 
     if (rc == NGX_OK && !zlcf->checked) {
         zlcf->checked = 1;
-        ngx_zertiban_inject_check(r, zlcf, &copy->value);
+        ngx_zertiban_inject_check(r, ctx, &copy->value);
     }
 
     return rc;
@@ -154,7 +154,7 @@ ngx_zertiban_inject_headers(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 /* once for a location and worker: what an operator may have taken away */
 
 static void
-ngx_zertiban_inject_check(ngx_http_request_t *r, ngx_zertiban_loc_conf_t *zlcf,
+ngx_zertiban_inject_check(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     ngx_str_t *value)
 {
     ngx_buf_t                 *b;
@@ -180,6 +180,7 @@ ngx_zertiban_inject_check(ngx_http_request_t *r, ngx_zertiban_loc_conf_t *zlcf,
     }
 
     ngx_zertiban_counters->missing++;
+    ngx_zertiban_credential_ledger(ctx->credential)->missing = ngx_time();
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 

@@ -40,6 +40,8 @@ ngx_zertiban_replay(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
         || ngx_zertiban_pass_take_back(r, ctx) != NGX_OK)
     {
         ngx_zertiban_counters->passed++;
+        ngx_zertiban_credential_ledger(ctx->credential)->passed = ngx_time();
+
         return NGX_OK;
     }
 

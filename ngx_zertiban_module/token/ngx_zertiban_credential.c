@@ -248,7 +248,7 @@ ngx_zertiban_credential_count(ngx_zertiban_credential_t *credential)
 {
     ngx_zertiban_ledger_t  *ledger;
 
-    ledger = &ngx_zertiban_credential_zone(credential)->sh->ledger;
+    ledger = ngx_zertiban_credential_ledger(credential);
 
     if (credential->record == NULL) {
         credential->record = ngx_zertiban_counters_other(ledger);

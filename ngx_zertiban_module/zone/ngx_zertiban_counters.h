@@ -82,12 +82,22 @@ typedef struct {
 } ngx_zertiban_record_t;
 
 
-/* where all of it is, in shared memory */
+/* where all of it is, in shared memory, and when something has happened last */
 
 typedef struct {
     void                       *start;          /* zeroed at first */
     ngx_uint_t                  records;
     ngx_uint_t                  slots;
+
+    /* of this machine's clock, 0: never; whoever sees it writes it */
+
+    time_t                      passed;         /* a 401 was */
+    time_t                      missing;        /* a token */
+    time_t                      full;           /* a request was refused for
+                                                   that */
+    time_t                      evicted;        /* a token that had not
+                                                   expired */
+    time_t                      emptied;        /* the zone was */
 } ngx_zertiban_ledger_t;
 
 

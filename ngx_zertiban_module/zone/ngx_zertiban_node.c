@@ -655,6 +655,7 @@ ngx_zertiban_node_said(ngx_zertiban_zone_t *zone)
 
     sh->evicted++;
     sh->evictions++;
+    sh->ledger.evicted = ngx_time();
 
     if (sh->said
         && ngx_zertiban_before(ngx_current_msec, sh->said + NGX_ZERTIBAN_SAY))

@@ -255,6 +255,7 @@ ngx_zertiban_shm_empty(ngx_zertiban_zone_t *zone)
     (void) ngx_zertiban_shm_format(zone, zone->sh);
 
     zone->sh->resets++;
+    zone->sh->ledger.emptied = ngx_time();
 
     zone->emptied = 1;
 }
