@@ -137,6 +137,30 @@ is(count_of($browser->urls()), url($one, '/strict') . ': 1',
    'and nothing is asked for then, either');
 
 
+# a credential is tried, by the button
+
+sub press {
+    $browser->forget();
+    $browser->value('document.querySelector("form button").click()');
+    $browser->loaded();
+}
+
+
+$browser->show(url($one));
+press();
+like($browser->value('document.title'), qr/works/, 'a credential that works');
+is(join("\n", $browser->complaints()), '', 'and nothing keeps it from that');
+
+$one->{accounts}{good}->revoke(Zertiban::Site::pair('good'));
+wait_until { 0 } 10;    # until another exchange may be asked for
+
+$browser->show(url($one));
+press();
+like($browser->value('document.title'), qr/no new token: idp_rejected_client/,
+     'and one that does not, any more');
+$browser->picture("$pictures/tried.png");
+
+
 # the API refuses the token
 
 $one->{api}->answer($one->{api}->text(401, 'no'));
