@@ -90,6 +90,30 @@ ngx_zertiban_early_hints(ngx_http_request_t *r, ngx_int_t rc)
 #endif
 
 
+/* whether clients speak TLS with what is listened on, and one has */
+
+#if (nginx_version >= 1025000)
+
+#define ngx_zertiban_listen_ssl(opt)       ((opt)->ssl || (opt)->quic)
+
+#else
+
+#define ngx_zertiban_listen_ssl(opt)       ((opt)->ssl)
+
+#endif
+
+
+#if (NGX_HTTP_SSL)
+
+#define ngx_zertiban_over_ssl(r)           ((r)->connection->ssl != NULL)
+
+#else
+
+#define ngx_zertiban_over_ssl(r)           0
+
+#endif
+
+
 /* whether the connection of a request is one of several on a socket */
 
 #if (NGX_HTTP_V2 && defined NGX_HTTP_V3)

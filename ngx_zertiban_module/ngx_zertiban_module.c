@@ -7,6 +7,7 @@
 
 
 #include "ngx_zertiban.h"
+#include "ngx_zertiban_access.h"
 #include "ngx_zertiban_check.h"
 #include "ngx_zertiban_destination.h"
 #include "ngx_zertiban_frame.h"
@@ -294,7 +295,9 @@ ngx_module_t  ngx_zertiban_module = {
 static ngx_int_t
 ngx_zertiban_preconfiguration(ngx_conf_t *cf)
 {
-    if (ngx_zertiban_handlers_check(cf) != NGX_OK) {
+    if (ngx_zertiban_handlers_check(cf) != NGX_OK
+        || ngx_zertiban_access_init(cf, ngx_zertiban_commands) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -428,6 +431,10 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     if (ngx_zertiban_ssl_merge_conf(cf, &conf->client.ssl, &prev->client.ssl)
         != NGX_OK)
     {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_zertiban_access_merge(cf, prev, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

@@ -7,6 +7,7 @@
 
 
 #include "ngx_zertiban_check.h"
+#include "ngx_zertiban_access.h"
 #include "ngx_zertiban_secret.h"
 
 
@@ -81,6 +82,7 @@ ngx_int_t
 ngx_zertiban_check_all(ngx_conf_t *cf, ngx_zertiban_main_conf_t *zmcf)
 {
     ngx_zertiban_check_gates(cf, zmcf);
+    ngx_zertiban_access_check(cf, zmcf);
 
     return ngx_zertiban_check_variables(cf, zmcf);
 }

@@ -27,10 +27,11 @@ void ngx_zertiban_check_merge(ngx_zertiban_loc_conf_t *prev,
 void ngx_zertiban_check_pair(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf);
 
 /*
- * Warns of each "zertiban on" that gates nothing, and refuses a value whose
- * variables nobody has defined.  At postconfiguration: right after it nginx
- * would refuse it without the directive, but with the name, which behind a "$"
- * of a secret is a part of the secret.
+ * Warns of each "zertiban on" that gates nothing, and of each status that is
+ * open, and refuses a value whose variables nobody has defined.  At
+ * postconfiguration: right after it nginx would refuse it without the
+ * directive, but with the name, which behind a "$" of a secret is a part of
+ * the secret.
  *
  * Returns NGX_OK or NGX_ERROR.
  */

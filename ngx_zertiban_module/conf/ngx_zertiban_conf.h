@@ -48,6 +48,7 @@ typedef struct {
     ngx_zertiban_loc_conf_t       *gates;       /* each "zertiban on" */
 
     ngx_array_t                    leads;       /* of ngx_zertiban_lead_t */
+    ngx_array_t                    shown;       /* of ngx_zertiban_shown_t */
 
     unsigned                       gated:1;     /* some location is, */
     unsigned                       dynamic:1;   /* with a credential that
@@ -55,6 +56,15 @@ typedef struct {
     unsigned                       covered:1;   /* some way upstream is, by
                                                    another in its location */
 } ngx_zertiban_main_conf_t;
+
+
+/* directives that guard a location; a bit for each, and one for a pair */
+
+typedef struct {
+    uint64_t                       set;         /* here, */
+    uint64_t                       on;          /* or around it, and on */
+    unsigned                       all:1;       /* "allow all" */
+} ngx_zertiban_access_t;
 
 
 /* a directive that leads upstream, such as "proxy_pass" */
@@ -144,6 +154,8 @@ struct ngx_zertiban_loc_conf_s {
     ngx_zertiban_hosts_t          *hosts;       /* NULL: the endpoint's */
     ngx_zertiban_trust_e           trust;
     ngx_zertiban_refused_e         refused;     /* with NONE */
+
+    ngx_zertiban_access_t          access;
 
     unsigned                       explicit:1;  /* "zertiban" is set here */
     unsigned                       proxied:1;   /* it stands before a pass */

@@ -443,3 +443,10 @@ ngx_zertiban_error_name(ngx_zertiban_error_e error)
 {
     return &ngx_zertiban_errors[error].name;
 }
+
+
+ngx_int_t
+ngx_zertiban_error_status(ngx_zertiban_error_e error)
+{
+    return ngx_zertiban_errors[error].status;
+}

@@ -27,5 +27,9 @@ ngx_int_t ngx_zertiban_gate_tenant(ngx_http_request_t *r,
 
 ngx_str_t *ngx_zertiban_error_name(ngx_zertiban_error_e error);
 
+/* of the answer to a request that is refused for it */
+
+ngx_int_t ngx_zertiban_error_status(ngx_zertiban_error_e error);
+
 
 #endif /* _NGX_ZERTIBAN_GATE_H_INCLUDED_ */

@@ -7,12 +7,13 @@
 
 
 #include "ngx_zertiban_status.h"
-#include "ngx_zertiban_frame.h"
+#include "ngx_zertiban_answer.h"
 #include "ngx_zertiban_gather.h"
 #include "ngx_zertiban_json.h"
 #include "ngx_zertiban_names.h"
 #include "ngx_zertiban_page.h"
 #include "ngx_zertiban_prometheus.h"
+#include "ngx_zertiban_try.h"
 
 
 #define NGX_ZERTIBAN_STATUS_MAX       100
@@ -27,12 +28,6 @@ static void ngx_zertiban_status_answer(ngx_http_request_t *r,
     ngx_zertiban_model_t *model);
 static ngx_uint_t ngx_zertiban_status_ready(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model);
-static ngx_int_t ngx_zertiban_status_retry_after(ngx_http_request_t *r,
-    ngx_msec_t delay);
-static ngx_int_t ngx_zertiban_status_send(ngx_http_request_t *r,
-    ngx_zertiban_out_t *out);
-static ngx_int_t ngx_zertiban_status_header(ngx_http_request_t *r, char *name,
-    ngx_str_t *value);
 
 
 static ngx_conf_enum_t  ngx_zertiban_status_formats[] = {
@@ -42,21 +37,6 @@ static ngx_conf_enum_t  ngx_zertiban_status_formats[] = {
     { ngx_string("ready"), NGX_ZERTIBAN_STATUS_READY },
     { ngx_null_string, 0 }
 };
-
-
-/* by the format */
-
-static ngx_str_t  ngx_zertiban_status_types[] = {
-    ngx_null_string,
-    ngx_string("application/json"),
-    ngx_string("text/plain; version=0.0.4; charset=utf-8"),
-    ngx_string("text/html; charset=utf-8"),
-    ngx_string("text/plain")
-};
-
-
-static ngx_str_t  ngx_zertiban_status_no_store = ngx_string("no-store");
-static ngx_str_t  ngx_zertiban_status_nosniff = ngx_string("nosniff");
 
 
 char *
@@ -156,6 +136,12 @@ ngx_zertiban_status_merge(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *prev,
         conf->status = prev->status;
         conf->status_max = prev->status_max;
     }
+
+    /* "if" keeps the content handler, "limit_except" has none */
+
+    if (conf->status && clcf->lmt_excpt && clcf->handler == NULL) {
+        clcf->handler = ngx_zertiban_status_handler;
+    }
 }
 
 
@@ -165,6 +151,10 @@ ngx_zertiban_status_handler(ngx_http_request_t *r)
     ngx_int_t                 rc;
     ngx_zertiban_gather_e     what;
     ngx_zertiban_loc_conf_t  *zlcf;
+
+    if (r->method == NGX_HTTP_POST) {
+        return ngx_zertiban_try_handler(r);
+    }
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return ngx_zertiban_status_method(r);
@@ -208,7 +198,7 @@ ngx_zertiban_status_method(ngx_http_request_t *r)
 {
     ngx_int_t  rc;
 
-    static ngx_str_t  methods = ngx_string("GET, HEAD");
+    static ngx_str_t  methods = ngx_string("GET, HEAD, POST");
 
     rc = ngx_http_discard_request_body(r);
 
@@ -216,7 +206,7 @@ ngx_zertiban_status_method(ngx_http_request_t *r)
         return rc;
     }
 
-    if (ngx_zertiban_status_header(r, "Allow", &methods) != NGX_OK) {
+    if (ngx_zertiban_answer_header(r, "Allow", &methods) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -245,7 +235,7 @@ ngx_zertiban_status_answer(ngx_http_request_t *r, ngx_zertiban_model_t *model)
         break;
 
     case NGX_ZERTIBAN_STATUS_HTML:
-        ngx_zertiban_page(&out, model, 0);
+        ngx_zertiban_page(&out, model, ngx_zertiban_try_allowed(r));
         break;
 
     case NGX_ZERTIBAN_STATUS_READY:
@@ -261,20 +251,12 @@ ngx_zertiban_status_answer(ngx_http_request_t *r, ngx_zertiban_model_t *model)
     r->headers_out.status = status;
 
     if (status == NGX_HTTP_SERVICE_UNAVAILABLE
-        && ngx_zertiban_status_retry_after(r, model->next) != NGX_OK)
+        && ngx_zertiban_answer_retry_after(r, model->next) != NGX_OK)
     {
         out.failed = 1;
     }
 
-    if (zlcf->status == NGX_ZERTIBAN_STATUS_HTML
-        && ngx_zertiban_status_header(r, "Content-Security-Policy",
-                                      &ngx_zertiban_frame_policy)
-           != NGX_OK)
-    {
-        out.failed = 1;
-    }
-
-    ngx_http_finalize_request(r, ngx_zertiban_status_send(r, &out));
+    ngx_http_finalize_request(r, ngx_zertiban_answer(r, zlcf->status, &out));
 }
 
 
@@ -302,83 +284,4 @@ ngx_zertiban_status_ready(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model)
     }
 
     return NGX_HTTP_SERVICE_UNAVAILABLE;
-}
-
-
-static ngx_int_t
-ngx_zertiban_status_retry_after(ngx_http_request_t *r, ngx_msec_t delay)
-{
-    ngx_str_t  value;
-
-    value.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
-    if (value.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    value.len = ngx_sprintf(value.data, "%M", ngx_max((delay + 999) / 1000, 1))
-                - value.data;
-
-    return ngx_zertiban_status_header(r, "Retry-After", &value);
-}
-
-
-static ngx_int_t
-ngx_zertiban_status_send(ngx_http_request_t *r, ngx_zertiban_out_t *out)
-{
-    ngx_int_t                 rc;
-    ngx_buf_t                *b;
-    ngx_str_t                *type;
-    ngx_zertiban_loc_conf_t  *zlcf;
-
-    if (out->failed || out->last == NULL
-        || ngx_zertiban_status_header(r, "Cache-Control",
-                                      &ngx_zertiban_status_no_store) != NGX_OK
-        || ngx_zertiban_status_header(r, "X-Content-Type-Options",
-                                      &ngx_zertiban_status_nosniff) != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
-    type = &ngx_zertiban_status_types[zlcf->status];
-
-    /* without its parameters "gzip_types" knows it */
-
-    r->headers_out.content_type = *type;
-    r->headers_out.content_type_len = strcspn((char *) type->data, ";");
-    r->headers_out.content_type_lowcase = NULL;
-    r->headers_out.content_length_n = out->size;
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    b = out->last->buf;
-    b->last_buf = (r == r->main) ? 1 : 0;
-    b->last_in_chain = 1;
-
-    return ngx_http_output_filter(r, out->chain);
-}
-
-
-static ngx_int_t
-ngx_zertiban_status_header(ngx_http_request_t *r, char *name, ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-    h->hash = 1;
-    h->key.len = ngx_strlen(name);
-    h->key.data = (u_char *) name;
-    h->value = *value;
-
-    return NGX_OK;
 }

@@ -475,6 +475,72 @@ ngx_zertiban_keeper_doubt(ngx_zertiban_credential_t *credential,
 }
 
 
+ngx_int_t
+ngx_zertiban_keeper_demand(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_demand_t *demand)
+{
+    ngx_int_t                    rc;
+    ngx_zertiban_ask_t           ask;
+    ngx_zertiban_zone_t         *zone;
+    ngx_zertiban_pairs_t        *pairs;
+    ngx_zertiban_credentials_t  *credentials;
+
+    credentials = ngx_zertiban_credential_set(credential);
+    zone = ngx_zertiban_credential_zone(credential);
+    pairs = credential->pairs;
+
+    if (pairs) {
+        ngx_zertiban_exchange_read_pairs(credential);
+
+        if (pairs->bad) {
+            return NGX_ABORT;
+        }
+
+        demand->tags = &pairs->list.tags;
+    }
+
+    rc = ngx_zertiban_demand(zone, credential->key, demand);
+
+    if (rc != NGX_OK && rc != NGX_AGAIN) {
+        return rc;
+    }
+
+    ngx_memzero(&ask, sizeof(ngx_zertiban_ask_t));
+
+    if (rc == NGX_OK) {
+
+        if (ngx_exiting || ngx_zertiban_exchange_sick(credentials)) {
+            return NGX_BUSY;
+        }
+
+        if (pairs && demand->renewed) {
+            pairs->changed = 1;
+        }
+
+        ask.refresh = 1;
+        ask.fetch = 1;
+    }
+
+    /* also to see the node, for a waiter */
+
+    rc = ngx_zertiban_keeper_ask(credential, &ask);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_BUSY && ask.fetch) {
+        return NGX_BUSY;
+    }
+
+    /* it may have ended already */
+
+    rc = ngx_zertiban_demand(zone, credential->key, demand);
+
+    return (rc == NGX_OK) ? NGX_AGAIN : rc;
+}
+
+
 /* of exchange; for the timer: who needs another exchange will ask for it */
 
 static void

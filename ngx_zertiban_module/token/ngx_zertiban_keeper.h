@@ -9,6 +9,7 @@
 
 
 #include "ngx_zertiban_credential.h"
+#include "ngx_zertiban_demand.h"
 
 
 /* in a worker process, when it begins and when it exits */
@@ -56,6 +57,22 @@ ngx_int_t ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential);
 
 void ngx_zertiban_keeper_doubt(ngx_zertiban_credential_t *credential,
     ngx_atomic_uint_t generation);
+
+/*
+ * Has the token of a credential of the configuration replaced because somebody
+ * says so, with the pairs that its file has now, and starts the exchange if
+ * this worker is to.
+ *
+ * Returns what ngx_zertiban_demand() does, but for
+ *     NGX_AGAIN     an exchange is in flight, or will be: to be asked again, as
+ *                   a waiter
+ *     NGX_BUSY      this worker cannot run an exchange now
+ *     NGX_ABORT     the file cannot be read, or is of no use
+ *     NGX_ERROR     the zone is full
+ */
+
+ngx_int_t ngx_zertiban_keeper_demand(ngx_zertiban_credential_t *credential,
+    ngx_zertiban_demand_t *demand);
 
 /*
  * A request is served with the token: what has variables is kept fresh if that

@@ -40,6 +40,7 @@ typedef struct {
     time_t                      time;           /* of this machine's clock */
     ngx_zertiban_error_e        error;
     ngx_uint_t                  status;         /* of the answer, or 0 */
+    ngx_uint_t                  number;         /* so many there were */
     size_t                      len;
     u_char                      text[NGX_ZERTIBAN_TROUBLE_MAX];
 } ngx_zertiban_trouble_t;

@@ -205,6 +205,7 @@ ngx_zertiban_survey_failed(ngx_zertiban_zone_t *zone, u_char *key,
         trouble->time = ngx_time();
         trouble->error = error;
         trouble->status = status;
+        trouble->number++;
         trouble->len = ngx_min(text->len, NGX_ZERTIBAN_TROUBLE_MAX);
 
         ngx_memcpy(trouble->text, text->data, trouble->len);

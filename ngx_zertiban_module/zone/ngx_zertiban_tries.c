@@ -162,6 +162,27 @@ ngx_zertiban_tries_accept(ngx_zertiban_tries_t *tries, ngx_zertiban_tag_t tag)
 }
 
 
+ngx_uint_t
+ngx_zertiban_tries_retry(ngx_zertiban_tries_t *tries)
+{
+    ngx_uint_t  i, n;
+
+    n = ngx_zertiban_tries_find(tries, tries->used);
+
+    if (n == tries->n) {
+        return 0;
+    }
+
+    for (i = 0; i < n; i++) {
+        tries->pairs[i].retry = ngx_current_msec;
+    }
+
+    ngx_zertiban_tries_plan(tries);
+
+    return n > 0;
+}
+
+
 static ngx_uint_t
 ngx_zertiban_tries_find(ngx_zertiban_tries_t *tries, ngx_zertiban_tag_t tag)
 {

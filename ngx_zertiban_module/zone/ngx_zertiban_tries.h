@@ -77,5 +77,12 @@ ngx_msec_t ngx_zertiban_tries_delay(ngx_zertiban_error_e error,
 ngx_uint_t ngx_zertiban_tries_accept(ngx_zertiban_tries_t *tries,
     ngx_zertiban_tag_t tag);
 
+/*
+ * Those that are better than the one in use may be tried again now; returns 0
+ * if there are none.
+ */
+
+ngx_uint_t ngx_zertiban_tries_retry(ngx_zertiban_tries_t *tries);
+
 
 #endif /* _NGX_ZERTIBAN_TRIES_H_INCLUDED_ */
