@@ -178,8 +178,10 @@ ngx_zertiban_row_exchanges(ngx_zertiban_out_t *out, ngx_zertiban_entry_t *e)
     ngx_zertiban_times_t  *times;
 
     if (!e->recorded) {
-        ngx_zertiban_out_text(out, "<td class=\"n\" data-of=\"requests\">–</td>");
-        ngx_zertiban_out_text(out, "<td class=\"n\" data-of=\"exchanges\">–</td>");
+        ngx_zertiban_out_text(out, "<td class=\"n\" data-of=\"requests\">–"
+                                   "</td>");
+        ngx_zertiban_out_text(out, "<td class=\"n\" data-of=\"exchanges\">–"
+                                   "</td>");
         return;
     }
 
