@@ -1,5 +1,5 @@
-# Tests for the page in a real browser: light and dark, narrow and wide, with one
-# credential and with 300, and with what may be wrong. The pictures are in
+# Tests for the page in a real browser: light and dark, narrow and wide, with
+# one credential and with 300, and with what may be wrong. The pictures are in
 # build/monitor.
 
 use strict;
@@ -111,6 +111,13 @@ sub finish {
 }
 
 
+sub trusting {
+    my ($ca) = @_;
+
+    return 'zertiban_ssl_trusted_certificate ' . $ca->certificate() . ';';
+}
+
+
 sub url {
     my ($site, $path) = @_;
 
@@ -191,8 +198,7 @@ $many->location('/down', 'down', 'down');
 $many->location('/broken', 'broken', 'broken');
 $many->location('/refused', 'good', 'refused');
 $many->location('/name', 'http://nowhere.invalid/token', 'name');
-$many->location('/clock', $tls->url(), 'clock', 'zertiban_ssl_trusted_certificate '
-                . $ca->certificate() . ';');
+$many->location('/clock', $tls->url(), 'clock', trusting($ca));
 
 $many->{idp}{down}->shut();
 $many->{idp}{broken}->answer(Zertiban::IdP::json(500));
@@ -235,8 +241,7 @@ my %cases = (
     }],
     clock => [qr/clock/, sub {
         my ($site) = @_;
-        $site->location('/', $tls->url(), 'client',
-            'zertiban_ssl_trusted_certificate ' . $ca->certificate() . ';');
+        $site->location('/', $tls->url(), 'client', trusting($ca));
     }],
 );
 
