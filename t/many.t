@@ -234,6 +234,16 @@ my $held = <<'EOF';
         }
 EOF
 
+# the one that is to be held comes first
+
+$idp->release(sub {
+    my ($request) = @_;
+
+    return if $request->{client_id} eq 'huge-static'
+              && !$idp->tokens('huge-held');
+    return $answer->($request);
+});
+
 my $huge = start_nginx('32k', locations => sprintf($held, 'held') . <<'EOF');
 
         location /static {
@@ -249,6 +259,8 @@ wait_until { $huge->get('/held')->{status} == 200
              && $t->get('/held')->{status} == 200
              && $idp->count('huge-static') }
     or die 'there are no tokens';
+
+$idp->release($answer);
 
 my @static = map { $huge->get('/static') } 1 .. 20;
 my @dynamic = map { $t->get('/any?client=huge-any') } 1 .. 20;

@@ -7,7 +7,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Digest::MD5 qw(md5_hex);
+use Digest::SHA qw(sha1_hex sha256_base64 sha256_hex);
 use JSON::PP;
+use MIME::Base64 qw(encode_base64);
 
 use Zertiban::Test;
 
@@ -30,7 +33,9 @@ mkdir $t->dir() . "/$_" for qw(html html/ssi);
 
 $t->write_file('html/ssi/page', '<!--#include virtual="/json" -->');
 
-$t->run(<<"EOF", API => $api->address(), IDP => $idp->url(), BAD => $bad->url());
+my %values = (API => $api->address(), IDP => $idp->url(), BAD => $bad->url());
+
+$t->run(<<"EOF", %values);
     zertiban_zone  tokens:2m;
 
     zertiban_token_endpoint  %%IDP%%;
@@ -171,29 +176,42 @@ is($t->get('/ready')->{body}, "ready\n", 'and says so');
 
 # Prometheus: all families with their types and help, in this order
 
-my @families = map { [split / /, $_, 3] } split /\n/, <<'EOF';
+my @families = map { [split / /, s/\n +/ /gr, 3] } split /\n(?! )/, <<'EOF';
 build_info gauge Version of the module and of nginx; the value is always 1.
-zone_start_time_seconds gauge Unix time at which the zone was made; counters began then.
-config_load_time_seconds gauge Unix time at which this worker's configuration was loaded.
+zone_start_time_seconds gauge Unix time at which the zone was made; counters
+    began then.
+config_load_time_seconds gauge Unix time at which this worker's configuration
+    was loaded.
 zone_size_bytes gauge Size of the shared memory zone.
 zone_free_bytes gauge Memory of the zone in pages that are free.
-zone_evictions_total counter Credentials that were evicted to make room for others.
-zone_resets_total counter Times the zone was emptied because a process had died with its mutex.
+zone_evictions_total counter Credentials that were evicted to make room for
+    others.
+zone_resets_total counter Times the zone was emptied because a process had
+    died with its mutex.
 credentials gauge Credentials in the zone, by state.
 requests_total counter Requests that came to the gate, by result.
 requests_waiting gauge Requests that wait for a token now.
-request_wait_seconds histogram Time that requests waited for a token, of those that waited.
-api_unauthorized_total counter Answers of the API with status 401, by what was done.
-token_missing_total counter First requests of a location in a worker whose upstream request did not carry the token.
-credential_info gauge A credential that the configuration names; the value is always 1.
+request_wait_seconds histogram Time that requests waited for a token, of those
+    that waited.
+api_unauthorized_total counter Answers of the API with status 401, by what was
+    done.
+token_missing_total counter First requests of a location in a worker whose
+    upstream request did not carry the token.
+credential_info gauge A credential that the configuration names; the value is
+    always 1.
 credential_up gauge Whether the credential has a token that can be used.
-token_expiry_timestamp_seconds gauge Unix time until which the token is used; 0 if there is none.
-token_refresh_timestamp_seconds gauge Unix time at which the next exchange is due.
-token_obtained_timestamp_seconds gauge Unix time of the last successful exchange; 0 if there was none.
+token_expiry_timestamp_seconds gauge Unix time until which the token is used;
+    0 if there is none.
+token_refresh_timestamp_seconds gauge Unix time at which the next exchange is
+    due.
+token_obtained_timestamp_seconds gauge Unix time of the last successful
+    exchange; 0 if there was none.
 credential_failures gauge Failed exchanges in a row.
 exchanges_total counter Exchanges with the token endpoint, by result.
-exchange_duration_seconds histogram Time that exchanges took, from the name look-up to the last byte.
-credential_loaded_timestamp_seconds gauge Unix time at which the secret in use was read or last changed.
+exchange_duration_seconds histogram Time that exchanges took, from the name
+    look-up to the last byte.
+credential_loaded_timestamp_seconds gauge Unix time at which the secret in use
+    was read or last changed.
 credential_fallback gauge Whether the previous pair of a rotation is in use.
 EOF
 
@@ -290,6 +308,23 @@ is(malformed($none->get('/prometheus')->{body}), '', 'nor has wrong lines');
 like($none->get('/html')->{body}, qr/<h1[^>]*>no location has/,
      'the page says so');
 is($none->get('/ready')->{body}, "ready\n", 'nothing is missing');
+
+
+# nothing of what is secret, in any form; the text itself is looked for in all
+# responses
+
+my %digests = map { $_ => 1 } map {
+    my $secret = $_;
+    map { $_->($secret) } \&sha256_hex, \&sha256_base64, \&sha1_hex, \&md5_hex,
+                          sub { encode_base64($_[0], '') =~ s/=+$//r };
+} 'secret-of-all', $idp->tokens();
+
+my @formatted = map { $t->get("/$_")->{body} } @formats;
+
+is(join(' ', grep { my $digest = $_; grep { /\Q$digest\E/i } @formatted }
+             keys %digests),
+   '', 'there is no digest of a secret or a token');
+unlike($t->get('/json')->{body}, qr/7f3bb5f0/, 'nor a tenant');
 
 
 # as a part of another answer

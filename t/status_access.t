@@ -20,7 +20,7 @@ my $ca = Zertiban::CA->new($t->dir(), 'ca');
 $ca->sign($_, san => 'IP:127.0.0.1') for qw(server client);
 $t->write_file('users', "me:{PLAIN}word\n");
 
-$t->run(<<'EOF', API => $api->address(), IDP => $idp->url());
+my $config = <<'EOF';
     server {
         listen 127.0.0.1:%%PORT%%;
         listen 127.0.0.1:%%PORT_proxied%% proxy_protocol;
@@ -157,6 +157,8 @@ $t->run(<<'EOF', API => $api->address(), IDP => $idp->url());
         }
     }
 EOF
+
+$t->run($config, API => $api->address(), IDP => $idp->url());
 
 my $id = fingerprint($t, 'gateway');
 
@@ -377,10 +379,27 @@ like(curl('--http2-prior-knowledge', '-d', "action=refresh&credential=$id",
      qr/"outcome": "ok".*\n2$/s, 'HTTP/2');
 
 
+# -- after a configuration that nginx has not taken
+
+$t->config("$config no_such_directive;");
+kill 'HUP', $t->{pid};
+wait_until { $t->error_log(qr/unknown directive "no_such_directive"/) };
+
+is(tried(uri => '/far/rules', from('192.0.2.1')), '200 ok',
+   'the one before is in use');
+
+$t->reload($config);
+
+is(tried(uri => '/far/rules', from('192.0.2.1')), '200 ok',
+   'the next one is read as the first one was');
+is(tried(uri => '/far/rules', from('198.51.100.1')), '403 nothing',
+   '... with what it refuses');
+
+
 # nothing of all that was worth an exchange
 
 is($idp->count(), 1, 'there was one exchange, at the start');
 
-$t->finish();
+$t->finish(allow => qr/unknown directive/);
 
 done_testing();

@@ -340,10 +340,6 @@ ngx_zertiban_gate_no_token(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
         break;
     }
 
-    if (error == NGX_ZERTIBAN_ZONE_FULL) {
-        ngx_zertiban_credential_ledger(ctx->credential)->full = ngx_time();
-    }
-
     return ngx_zertiban_gate_refuse(r, ctx, error, delay);
 }
 
@@ -352,13 +348,18 @@ static ngx_int_t
 ngx_zertiban_gate_refuse(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     ngx_zertiban_error_e error, ngx_msec_t delay)
 {
-    ngx_int_t  status;
+    ngx_int_t                  status;
+    ngx_zertiban_main_conf_t  *zmcf;
 
     ctx->state = NGX_ZERTIBAN_DONE;
     ctx->error = error;
     ctx->uncounted = 0;
 
+    zmcf = ngx_http_get_module_main_conf(r, ngx_zertiban_module);
+
     ngx_zertiban_counters->refused[error]++;
+    ngx_zertiban_credentials_ledger(zmcf->credentials)->refused[error]
+                                                                = ngx_time();
 
     status = ngx_zertiban_errors[error].status;
 

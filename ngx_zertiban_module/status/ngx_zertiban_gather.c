@@ -139,7 +139,7 @@ ngx_zertiban_gather_start(ngx_zertiban_gathering_t *g)
     model = &g->model;
 
     tp = ngx_timeofday();
-    model->now = (int64_t) tp->sec * 1000 + tp->msec;
+    model->now = (int64_t) tp->sec * 1000 + (int64_t) tp->msec;
     model->msec = ngx_current_msec;
 
     model->zmcf = ngx_http_get_module_main_conf(g->request,
@@ -152,6 +152,7 @@ ngx_zertiban_gather_start(ngx_zertiban_gathering_t *g)
     credentials = model->zmcf->credentials;
 
     model->zone = credentials->shm_zone->data;
+    model->ledger = model->zone->sh->ledger;
     model->others = *ngx_zertiban_counters_other(&model->zone->sh->ledger);
 
     ngx_zertiban_gather_clock(model, &model->others);

@@ -23,17 +23,20 @@ static ngx_str_t  ngx_zertiban_ok = ngx_string("ok");
 
 
 ngx_str_t *
-ngx_zertiban_standing_name(ngx_zertiban_standing_e standing)
+ngx_zertiban_standing_name(ngx_uint_t standing)
 {
     return &ngx_zertiban_standings[standing];
 }
 
 
 ngx_str_t *
-ngx_zertiban_outcome_name(ngx_zertiban_error_e error)
+ngx_zertiban_outcome_name(ngx_uint_t error)
 {
-    return (error == NGX_ZERTIBAN_OK) ? &ngx_zertiban_ok
-                                      : ngx_zertiban_error_name(error);
+    if (error == NGX_ZERTIBAN_OK) {
+        return &ngx_zertiban_ok;
+    }
+
+    return ngx_zertiban_error_name((ngx_zertiban_error_e) error);
 }
 
 

@@ -17,10 +17,10 @@
 #define NGX_ZERTIBAN_OUTCOMES  (NGX_ZERTIBAN_IDP_TIMEOUT + 1)
 
 
-/* static strings */
+/* static strings: of a ngx_zertiban_standing_e, of a ngx_zertiban_error_e */
 
-ngx_str_t *ngx_zertiban_standing_name(ngx_zertiban_standing_e standing);
-ngx_str_t *ngx_zertiban_outcome_name(ngx_zertiban_error_e error);
+ngx_str_t *ngx_zertiban_standing_name(ngx_uint_t standing);
+ngx_str_t *ngx_zertiban_outcome_name(ngx_uint_t error);
 
 /*
  * Write how all formats have it: a moment or a time, ms, as seconds; a bound of

@@ -84,7 +84,7 @@ ngx_zertiban_out_data(ngx_zertiban_out_t *out, u_char *data, size_t len)
 
         data += n;
         len -= n;
-        out->size += n;
+        out->size += (off_t) n;
     }
 }
 

@@ -46,7 +46,7 @@ void ngx_zertiban_out_html(ngx_zertiban_out_t *out, ngx_str_t *text);
 void ngx_zertiban_out_label(ngx_zertiban_out_t *out, ngx_str_t *text);
 
 #define ngx_zertiban_out_text(out, text)                                      \
-    ngx_zertiban_out_data(out, (u_char *) text, sizeof(text) - 1)
+    ngx_zertiban_out_data(out, (u_char *) (text), sizeof(text) - 1)
 
 
 #endif /* _NGX_ZERTIBAN_OUT_H_INCLUDED_ */

@@ -65,7 +65,8 @@ static void ngx_zertiban_prometheus_label(ngx_str_t *label,
 
 
 #define NGX_ZERTIBAN_LABEL_LEN                                                \
-    (sizeof("credential=\"\"") - 1 + 2 * NGX_ZERTIBAN_FINGERPRINT_LEN)
+    (sizeof("credential=\"\"") - 1                                            \
+     + (size_t) 2 * NGX_ZERTIBAN_FINGERPRINT_LEN)
 
 
 static ngx_str_t  ngx_zertiban_prometheus_other
@@ -170,7 +171,7 @@ ngx_zertiban_prometheus_requests(ngx_zertiban_out_t *out,
 
     for (i = 1; i < NGX_ZERTIBAN_ERRORS; i++) {
         ngx_zertiban_out(out, "zertiban_requests_total{result=\"%V\"} %ui\n",
-                         ngx_zertiban_error_name(i), counters->refused[i]);
+                         ngx_zertiban_outcome_name(i), counters->refused[i]);
     }
 
     ngx_zertiban_out(out, "zertiban_requests_total{result=\"aborted\"} %ui\n",
@@ -211,7 +212,7 @@ ngx_zertiban_prometheus_waits(ngx_zertiban_out_t *out,
     ngx_zertiban_out(out,
                      "zertiban_request_wait_seconds_bucket{le=\"+Inf\"} %ui\n"
                      "zertiban_request_wait_seconds_sum ", n);
-    ngx_zertiban_out_moment(out, counters->waits.sum);
+    ngx_zertiban_out_moment(out, (int64_t) counters->waits.sum);
     ngx_zertiban_out(out, "\nzertiban_request_wait_seconds_count %ui\n", n);
 
     ngx_zertiban_prometheus_head(out, "api_unauthorized_total", "counter",
@@ -395,7 +396,7 @@ ngx_zertiban_prometheus_times(ngx_zertiban_out_t *out, ngx_str_t *label,
                      "{%V,le=\"+Inf\"} %ui\n"
                      "zertiban_exchange_duration_seconds_sum{%V} ",
                      label, n, label);
-    ngx_zertiban_out_moment(out, times->sum);
+    ngx_zertiban_out_moment(out, (int64_t) times->sum);
     ngx_zertiban_out(out,
                      "\nzertiban_exchange_duration_seconds_count{%V} %ui\n",
                      label, n);

@@ -20,6 +20,8 @@
 #define NGX_ZERTIBAN_STATUS_LIMIT     10000
 
 
+static ngx_int_t ngx_zertiban_status_format(ngx_zertiban_loc_conf_t *zlcf,
+    ngx_str_t *value);
 static ngx_int_t ngx_zertiban_status_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_zertiban_status_method(ngx_http_request_t *r);
 static void ngx_zertiban_status_answer(ngx_http_request_t *r,
@@ -44,9 +46,7 @@ ngx_zertiban_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_int_t                  max;
     ngx_str_t                 *value;
-    ngx_uint_t                 i, n;
-    ngx_conf_enum_t           *formats;
-    ngx_zertiban_status_e      format;
+    ngx_uint_t                 i;
     ngx_http_core_loc_conf_t  *clcf;
 
     if (zlcf->status) {
@@ -54,9 +54,6 @@ ngx_zertiban_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     value = cf->args->elts;
-    formats = ngx_zertiban_status_formats;
-
-    format = NGX_ZERTIBAN_STATUS_NONE;
     max = NGX_ERROR;
 
     for (i = 1; i < cf->args->nelts; i++) {
@@ -65,29 +62,16 @@ ngx_zertiban_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
             max = ngx_atoi(value[i].data + 4, value[i].len - 4);
 
-            if (max != NGX_ERROR && max <= NGX_ZERTIBAN_STATUS_LIMIT) {
-                continue;
+            if (max == NGX_ERROR || max > NGX_ZERTIBAN_STATUS_LIMIT) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "\"%V\" has an invalid parameter \"%V\": "
+                                   "\"max\" is a number of credentials from "
+                                   "0 to 10000", &value[0], &value[i]);
+                return NGX_CONF_ERROR;
             }
 
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"%V\" has an invalid parameter \"%V\": "
-                               "\"max\" is a number of credentials from 0 to "
-                               "10000", &value[0], &value[i]);
-            return NGX_CONF_ERROR;
-        }
+        } else if (ngx_zertiban_status_format(zlcf, &value[i]) != NGX_OK) {
 
-        for (n = 0; formats[n].name.len; n++) {
-
-            if (format == NGX_ZERTIBAN_STATUS_NONE
-                && formats[n].name.len == value[i].len
-                && ngx_strcmp(formats[n].name.data, value[i].data) == 0)
-            {
-                format = formats[n].value;
-                break;
-            }
-        }
-
-        if (formats[n].name.len == 0) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"%V\" has an invalid parameter \"%V\": use "
                                "one of \"json\", \"prometheus\", \"html\" "
@@ -97,7 +81,10 @@ ngx_zertiban_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    zlcf->status = format ? format : NGX_ZERTIBAN_STATUS_JSON;
+    if (zlcf->status == NGX_ZERTIBAN_STATUS_NONE) {
+        zlcf->status = NGX_ZERTIBAN_STATUS_JSON;
+    }
+
     zlcf->status_max = (max == NGX_ERROR) ? NGX_ZERTIBAN_STATUS_MAX : max;
     ngx_zertiban_place_set(&zlcf->status_place, cf);
 
@@ -109,6 +96,31 @@ ngx_zertiban_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf->handler = ngx_zertiban_status_handler;
 
     return NGX_CONF_OK;
+}
+
+
+/* there is one */
+
+static ngx_int_t
+ngx_zertiban_status_format(ngx_zertiban_loc_conf_t *zlcf, ngx_str_t *value)
+{
+    ngx_conf_enum_t  *e;
+
+    if (zlcf->status) {
+        return NGX_ERROR;
+    }
+
+    for (e = ngx_zertiban_status_formats; e->name.len; e++) {
+
+        if (e->name.len == value->len
+            && ngx_strcmp(e->name.data, value->data) == 0)
+        {
+            zlcf->status = (ngx_zertiban_status_e) e->value;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_ERROR;
 }
 
 
@@ -156,6 +168,8 @@ ngx_zertiban_status_handler(ngx_http_request_t *r)
 
     zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
 
+    what = NGX_ZERTIBAN_GATHER_ALL;
+
     switch (zlcf->status) {
 
     case NGX_ZERTIBAN_STATUS_READY:
@@ -169,8 +183,6 @@ ngx_zertiban_status_handler(ngx_http_request_t *r)
     case NGX_ZERTIBAN_STATUS_NONE:
     case NGX_ZERTIBAN_STATUS_JSON:
     case NGX_ZERTIBAN_STATUS_HTML:
-    default:
-        what = NGX_ZERTIBAN_GATHER_ALL;
         break;
     }
 
@@ -232,7 +244,6 @@ ngx_zertiban_status_answer(ngx_http_request_t *r, ngx_zertiban_model_t *model)
 
     case NGX_ZERTIBAN_STATUS_NONE:
     case NGX_ZERTIBAN_STATUS_JSON:
-    default:
         ngx_zertiban_json(&out, model);
         break;
     }

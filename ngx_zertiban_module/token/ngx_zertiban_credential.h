@@ -219,11 +219,14 @@ void ngx_zertiban_credentials_expire(ngx_zertiban_credentials_t *credentials,
 #define ngx_zertiban_credentials_zone(set)                                    \
     ((ngx_zertiban_zone_t *) (set)->shm_zone->data)
 
-#define ngx_zertiban_credential_ledger(c)                                     \
-    (&ngx_zertiban_credential_zone(c)->sh->ledger)
+#define ngx_zertiban_credentials_ledger(set)                                  \
+    (&ngx_zertiban_credentials_zone(set)->sh->ledger)
 
 #define ngx_zertiban_credential_zone(c)                                       \
     ngx_zertiban_credentials_zone(ngx_zertiban_credential_set(c))
+
+#define ngx_zertiban_credential_ledger(c)                                     \
+    ngx_zertiban_credentials_ledger(ngx_zertiban_credential_set(c))
 
 
 #endif /* _NGX_ZERTIBAN_CREDENTIAL_H_INCLUDED_ */

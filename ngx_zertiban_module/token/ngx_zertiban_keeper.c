@@ -58,8 +58,7 @@ ngx_zertiban_keeper_start(ngx_cycle_t *cycle,
     credentials->look_due = ngx_zertiban_keeper_due;
     credentials->ended = ngx_zertiban_keeper_ended;
 
-    ngx_zertiban_counters_claim(
-                     &ngx_zertiban_credentials_zone(credentials)->sh->ledger);
+    ngx_zertiban_counters_claim(ngx_zertiban_credentials_ledger(credentials));
 
     for (q = ngx_queue_head(&credentials->pinned);
          q != ngx_queue_sentinel(&credentials->pinned);
@@ -132,7 +131,7 @@ ngx_zertiban_keeper_stop(ngx_zertiban_credentials_t *credentials)
     ngx_zertiban_keeper_stop_queue(&credentials->dynamic);
 
     ngx_zertiban_counters_release(
-                     &ngx_zertiban_credentials_zone(credentials)->sh->ledger);
+                                ngx_zertiban_credentials_ledger(credentials));
 }
 
 

@@ -91,10 +91,9 @@ typedef struct {
 
     /* of this machine's clock, 0: never; whoever sees it writes it */
 
+    time_t                      refused[NGX_ZERTIBAN_ERRORS];
     time_t                      passed;         /* a 401 was */
-    time_t                      missing;        /* a token */
-    time_t                      full;           /* a request was refused for
-                                                   that */
+    time_t                      missing;        /* a token was */
     time_t                      evicted;        /* a token that had not
                                                    expired */
     time_t                      emptied;        /* the zone was */
