@@ -144,6 +144,15 @@ is(count_of($browser->urls()), url($one, '/strict') . ': 1',
    'and nothing is asked for then, either');
 
 
+# the API refuses the token
+
+$one->{api}->answer($one->{api}->text(401, 'no'));
+$one->status('/good') for 1 .. 3;
+look('case-unauthorized', url($one));
+like($browser->value('document.title'), qr/the API refuses/,
+     'answers with 401 are told');
+
+
 # a credential is tried, by the button
 
 sub press {
@@ -166,14 +175,6 @@ press();
 like($browser->value('document.title'), qr/no new token: idp_rejected_client/,
      'and one that does not, any more');
 $browser->picture("$pictures/tried.png");
-
-
-# the API refuses the token
-
-$one->{api}->answer($one->{api}->text(401, 'no'));
-$one->status('/good') for 1 .. 3;
-look('case-unauthorized', url($one));
-like(text(), qr/401/, 'answers with 401 are told');
 
 finish($one);
 
