@@ -17,6 +17,7 @@
 #   make interop   tokens from identity providers that others wrote
 #   make matrix    the tests with nginx of several Debian releases
 #   make bench     what a request costs, beside other ways to do the same
+#   make monitor   alerts and dashboard with Prometheus, the page in Chromium
 #
 # For another nginx than the installed one name its sources and its binary:
 # make NGINX_SRC=../nginx-1.30.4 NGINX=../nginx-1.30.4/objs/nginx
@@ -50,7 +51,7 @@ export TEST_NGINX_SERVROOT  := $(build)/servroot
 export TEST_ZERTIBAN_MODULE := $(module)
 
 # each is a program: t/asan/run, ...
-proofs       := asan valgrind lint fuzz storm interop matrix bench
+proofs       := asan valgrind lint fuzz storm interop matrix bench monitor
 
 # once packages are installed, nginx has to be looked for again
 again        = $(MAKE) --no-print-directory

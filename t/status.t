@@ -7,7 +7,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Digest::MD5 qw(md5_hex);
+use Digest::SHA qw(sha1_hex sha256_base64 sha256_hex);
 use JSON::PP;
+use MIME::Base64 qw(encode_base64);
 
 use Zertiban::Test;
 
@@ -305,6 +308,23 @@ is(malformed($none->get('/prometheus')->{body}), '', 'nor has wrong lines');
 like($none->get('/html')->{body}, qr/<h1[^>]*>no location has/,
      'the page says so');
 is($none->get('/ready')->{body}, "ready\n", 'nothing is missing');
+
+
+# nothing of what is secret, in any form; the text itself is looked for in all
+# responses
+
+my %digests = map { $_ => 1 } map {
+    my $secret = $_;
+    map { $_->($secret) } \&sha256_hex, \&sha256_base64, \&sha1_hex, \&md5_hex,
+                          sub { encode_base64($_[0], '') =~ s/=+$//r };
+} 'secret-of-all', $idp->tokens();
+
+my @formatted = map { $t->get("/$_")->{body} } @formats;
+
+is(join(' ', grep { my $digest = $_; grep { /\Q$digest\E/i } @formatted }
+             keys %digests),
+   '', 'there is no digest of a secret or a token');
+unlike($t->get('/json')->{body}, qr/7f3bb5f0/, 'nor a tenant');
 
 
 # as a part of another answer

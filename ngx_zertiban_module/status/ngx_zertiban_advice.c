@@ -10,6 +10,9 @@
 #include "ngx_zertiban_advice.h"
 
 
+#define NGX_ZERTIBAN_NOTICE_HOUR  3600      /* s */
+#define NGX_ZERTIBAN_NOTICE_DAY   86400
+
 #define ngx_zertiban_advice_of(what, todo)                                    \
     { ngx_string(what), ngx_string(todo) }
 
@@ -27,6 +30,8 @@ static ngx_zertiban_advice_e ngx_zertiban_advice_failure(
     ngx_zertiban_survey_t *survey);
 static ngx_zertiban_advice_e ngx_zertiban_advice_pair(
     ngx_zertiban_entry_t *e);
+static void ngx_zertiban_notice(ngx_zertiban_model_t *model,
+    ngx_zertiban_notice_t *notice, ngx_uint_t n, time_t last);
 
 
 /* the first one that fits; an empty text does always */
@@ -167,6 +172,78 @@ ngx_zertiban_advice_t  ngx_zertiban_advices[] = {
 };
 
 
+static ngx_zertiban_notice_t  ngx_zertiban_notice_texts[] = {
+
+    { 0, 0, 1, 0, ngx_string("the clock of this machine may be wrong"),
+      ngx_zertiban_advice_of(
+          "seconds between the clocks of this machine and of the token "
+          "endpoint",
+          "The date at the top of this page is what this machine takes for "
+          "the present: if it is wrong, set the clock and see that it is "
+          "kept (NTP, <code>timedatectl</code>). Certificates and dates of "
+          "secrets are judged by it, and logs are wrong by it. If it is "
+          "right, it is the token endpoint&#39;s that is wrong.") },
+
+    { 0, 0, 1, 0, ngx_string("the token does not reach the API"),
+      ngx_zertiban_advice_of(
+          "locations whose calls did not carry the token",
+          "A <code>proxy_set_header Authorization</code> or "
+          "<code>proxy_pass_request_headers off</code> takes it out: the "
+          "error log names the location. Remove it, and reload nginx.") },
+
+    { 0, 0, 1, 0, ngx_string("the zone is too small"),
+      ngx_zertiban_advice_of(
+          "tokens were thrown out of the zone, or had no room in it",
+          "Make <code>zertiban_zone</code> larger, and reload nginx: 2 KB "
+          "for each credential with a usual token are enough.") },
+
+    { 0, 0, 1, 0, ngx_string("servers may not have the token"),
+      ngx_zertiban_advice_of(
+          "requests to a server that may not have the token",
+          "The token goes to hosts in <code>zertiban_upstream_host</code> "
+          "only, over TLS with <code>proxy_ssl_verify on</code>: the error "
+          "log names the location, and the line to add.") },
+
+    { 0, 0, 1, 0, ngx_string("the API refuses it"),
+      ngx_zertiban_advice_of(
+          "answers of the API with status 401 that reached clients",
+          "The API refuses tokens that the token endpoint has just given: "
+          "the client may lack a permission, "
+          "<code>zertiban_tenant_id</code> may be wrong, or the API may be "
+          "that of the other environment. No other token would help.") },
+
+    { 0, 0, 1, 0, ngx_string("nginx lacks something itself"),
+      ngx_zertiban_advice_of(
+          "requests for which a worker process could not request a token",
+          "It had too many token requests in flight, or lacks "
+          "connections, open files or memory: raise "
+          "<code>worker_connections</code> and "
+          "<code>worker_rlimit_nofile</code>. The error log says which.") },
+
+    { 0, 0, 0, 0, ngx_null_string,
+      ngx_zertiban_advice_of(
+          "times the zone was emptied",
+          "A process has died while it changed the zone, and all tokens "
+          "were requested again. Look for <code>exited on signal</code> in "
+          "the error log, and report it.") },
+
+    { 0, 0, 0, 0, ngx_null_string,
+      ngx_zertiban_advice_of(
+          "requests with a tenant that cannot be used",
+          "What <code>zertiban_tenant_id</code> gives for them is empty, "
+          "too long, or has characters that a header cannot carry: they "
+          "were answered with 400.") },
+
+    { 0, 0, 0, 0, ngx_null_string,
+      ngx_zertiban_advice_of(
+          "requests with a client id or secret that cannot be used",
+          "What <code>zertiban_client_id</code> or "
+          "<code>zertiban_client_secret</code> gives for them is empty or "
+          "has characters that cannot be sent: they were answered with "
+          "400.") }
+};
+
+
 ngx_zertiban_advice_e
 ngx_zertiban_advice(ngx_zertiban_entry_t *e)
 {
@@ -249,91 +326,64 @@ void
 ngx_zertiban_notices(ngx_zertiban_model_t *model,
     ngx_zertiban_notice_t *notices)
 {
+    time_t                   *refused;
+    ngx_zertiban_ledger_t    *ledger;
     ngx_zertiban_counters_t  *counters;
 
-    static ngx_zertiban_notice_t  texts[NGX_ZERTIBAN_NOTICES] = {
-
-        { 0, 1, ngx_string("the clock of this machine may be wrong"),
-          ngx_zertiban_advice_of(
-              "seconds between the clocks of this machine and of the token "
-              "endpoint",
-              "The date at the top of this page is what this machine takes for "
-              "the present: if it is wrong, set the clock and see that it is "
-              "kept (NTP, <code>timedatectl</code>). Certificates and dates of "
-              "secrets are judged by it, and logs are wrong by it. If it is "
-              "right, it is the token endpoint&#39;s that is wrong.") },
-
-        { 0, 1, ngx_string("the token does not reach the API"),
-          ngx_zertiban_advice_of(
-              "locations whose calls did not carry the token",
-              "A <code>proxy_set_header Authorization</code> or "
-              "<code>proxy_pass_request_headers off</code> takes it out: the "
-              "error log names the location. Remove it, and reload nginx.") },
-
-        { 0, 1, ngx_string("the zone is too small"),
-          ngx_zertiban_advice_of(
-              "tokens were thrown out of the zone, or had no room in it",
-              "Make <code>zertiban_zone</code> larger, and reload nginx: 2 KB "
-              "for each credential with a usual token are enough.") },
-
-        { 0, 1, ngx_string("servers may not have the token"),
-          ngx_zertiban_advice_of(
-              "requests to a server that may not have the token",
-              "The token goes to hosts in <code>zertiban_upstream_host</code> "
-              "only, over TLS with <code>proxy_ssl_verify on</code>: the error "
-              "log names the location, and the line to add.") },
-
-        { 0, 1, ngx_string("the API refuses it"),
-          ngx_zertiban_advice_of(
-              "answers of the API with status 401 that reached clients",
-              "The API refuses tokens that the token endpoint has just given: "
-              "the client may lack a permission, "
-              "<code>zertiban_tenant_id</code> may be wrong, or the API may be "
-              "that of the other environment. No other token would help.") },
-
-        { 0, 1, ngx_string("nginx lacks something itself"),
-          ngx_zertiban_advice_of(
-              "requests for which a worker process could not request a token",
-              "It had too many token requests in flight, or lacks "
-              "connections, open files or memory: raise "
-              "<code>worker_connections</code> and "
-              "<code>worker_rlimit_nofile</code>. The error log says which.") },
-
-        { 0, 0, ngx_null_string,
-          ngx_zertiban_advice_of(
-              "times the zone was emptied",
-              "A process has died while it changed the zone, and all tokens "
-              "were requested again. Look for <code>exited on signal</code> in "
-              "the error log, and report it.") },
-
-        { 0, 0, ngx_null_string,
-          ngx_zertiban_advice_of(
-              "requests with a tenant that cannot be used",
-              "What <code>zertiban_tenant_id</code> gives for them is empty, "
-              "too long, or has characters that a header cannot carry: they "
-              "were answered with 400.") },
-
-        { 0, 0, ngx_null_string,
-          ngx_zertiban_advice_of(
-              "requests with a client id or secret that cannot be used",
-              "What <code>zertiban_client_id</code> or "
-              "<code>zertiban_client_secret</code> gives for them is empty or "
-              "has characters that cannot be sent: they were answered with "
-              "400.") }
-    };
-
-    ngx_memcpy(notices, texts, sizeof(texts));
+    ngx_memcpy(notices, ngx_zertiban_notice_texts,
+               sizeof(ngx_zertiban_notice_texts));
 
     counters = &model->counters;
+    ledger = &model->ledger;
+    refused = ledger->refused;
 
     notices[0].n = model->clocks;
-    notices[1].n = counters->missing;
-    notices[2].n = model->info.evictions
-                   + counters->refused[NGX_ZERTIBAN_ZONE_FULL];
-    notices[3].n = counters->refused[NGX_ZERTIBAN_UPSTREAM_REFUSED];
-    notices[4].n = counters->passed;
-    notices[5].n = counters->refused[NGX_ZERTIBAN_BUSY];
-    notices[6].n = model->info.resets;
-    notices[7].n = counters->refused[NGX_ZERTIBAN_BAD_TENANT];
-    notices[8].n = counters->refused[NGX_ZERTIBAN_BAD_CREDENTIAL];
+    notices[0].recent = 1;
+
+    ngx_zertiban_notice(model, &notices[1], counters->missing,
+                        ledger->missing);
+
+    /* said once, of what stays so until there is another configuration */
+
+    if (ledger->missing >= model->zmcf->loaded) {
+        notices[1].n = counters->missing;
+        notices[1].recent = 1;
+    }
+
+    ngx_zertiban_notice(model, &notices[2],
+                        model->info.evictions
+                        + counters->refused[NGX_ZERTIBAN_ZONE_FULL],
+                        ngx_max(ledger->evicted,
+                                refused[NGX_ZERTIBAN_ZONE_FULL]));
+    ngx_zertiban_notice(model, &notices[3],
+                        counters->refused[NGX_ZERTIBAN_UPSTREAM_REFUSED],
+                        refused[NGX_ZERTIBAN_UPSTREAM_REFUSED]);
+    ngx_zertiban_notice(model, &notices[4], counters->passed, ledger->passed);
+    ngx_zertiban_notice(model, &notices[5],
+                        counters->refused[NGX_ZERTIBAN_BUSY],
+                        refused[NGX_ZERTIBAN_BUSY]);
+    ngx_zertiban_notice(model, &notices[6], model->info.resets,
+                        ledger->emptied);
+    ngx_zertiban_notice(model, &notices[7],
+                        counters->refused[NGX_ZERTIBAN_BAD_TENANT],
+                        refused[NGX_ZERTIBAN_BAD_TENANT]);
+    ngx_zertiban_notice(model, &notices[8],
+                        counters->refused[NGX_ZERTIBAN_BAD_CREDENTIAL],
+                        refused[NGX_ZERTIBAN_BAD_CREDENTIAL]);
+}
+
+
+/* what was over for a day is of no interest, nor for an hour to the verdict */
+
+static void
+ngx_zertiban_notice(ngx_zertiban_model_t *model,
+    ngx_zertiban_notice_t *notice, ngx_uint_t n, time_t last)
+{
+    time_t  ago;
+
+    ago = (time_t) (model->now / 1000) - last;
+
+    notice->n = (ago < NGX_ZERTIBAN_NOTICE_DAY) ? n : 0;
+    notice->last = last;
+    notice->recent = (ago < NGX_ZERTIBAN_NOTICE_HOUR);
 }

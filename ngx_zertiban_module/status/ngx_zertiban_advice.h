@@ -52,7 +52,10 @@ ngx_zertiban_advice_e ngx_zertiban_advice(ngx_zertiban_entry_t *e);
 
 typedef struct {
     ngx_uint_t                  n;              /* how often */
+    time_t                      last;           /* when, 0: it is so now */
     unsigned                    verdict:1;      /* calls fail, or may */
+    unsigned                    recent:1;       /* and it was a short time ago,
+                                                   or goes on */
     ngx_str_t                   brief;          /* behind "but" */
     ngx_zertiban_advice_t       advice;
 } ngx_zertiban_notice_t;
@@ -60,7 +63,10 @@ typedef struct {
 #define NGX_ZERTIBAN_NOTICES  9
 
 
-/* sets "notices", NGX_ZERTIBAN_NOTICES of them, the worst first */
+/*
+ * Sets "notices", NGX_ZERTIBAN_NOTICES of them, the worst first; those with "n"
+ * are to be shown.
+ */
 
 void ngx_zertiban_notices(ngx_zertiban_model_t *model,
     ngx_zertiban_notice_t *notices);

@@ -152,6 +152,7 @@ ngx_zertiban_gather_start(ngx_zertiban_gathering_t *g)
     credentials = model->zmcf->credentials;
 
     model->zone = credentials->shm_zone->data;
+    model->ledger = model->zone->sh->ledger;
     model->others = *ngx_zertiban_counters_other(&model->zone->sh->ledger);
 
     ngx_zertiban_gather_clock(model, &model->others);

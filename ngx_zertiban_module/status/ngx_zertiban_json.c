@@ -18,6 +18,9 @@ static void ngx_zertiban_json_zone(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model);
 static void ngx_zertiban_json_requests(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model);
+static void ngx_zertiban_json_last(ngx_zertiban_out_t *out,
+    ngx_zertiban_ledger_t *ledger);
+static void ngx_zertiban_json_time(ngx_zertiban_out_t *out, time_t t);
 static void ngx_zertiban_json_entry(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_entry_t *e);
 static void ngx_zertiban_json_identity(ngx_zertiban_out_t *out,
@@ -150,6 +153,45 @@ ngx_zertiban_json_requests(ngx_zertiban_out_t *out,
                      "\"passed\": %ui},\n  \"token_missing\": %ui,\n",
                      counters->replayed, counters->passed,
                      counters->missing);
+
+    ngx_zertiban_json_last(out, &model->ledger);
+}
+
+
+static void
+ngx_zertiban_json_last(ngx_zertiban_out_t *out, ngx_zertiban_ledger_t *ledger)
+{
+    ngx_uint_t  i;
+
+    ngx_zertiban_out_text(out, "  \"last_at\": {");
+
+    for (i = 1; i < NGX_ZERTIBAN_ERRORS; i++) {
+        ngx_zertiban_out(out, "\"%V\": ", ngx_zertiban_outcome_name(i));
+        ngx_zertiban_json_time(out, ledger->refused[i]);
+        ngx_zertiban_out_text(out, ", ");
+    }
+
+    ngx_zertiban_out_text(out, "\"passed\": ");
+    ngx_zertiban_json_time(out, ledger->passed);
+    ngx_zertiban_out_text(out, ", \"token_missing\": ");
+    ngx_zertiban_json_time(out, ledger->missing);
+    ngx_zertiban_out_text(out, ", \"eviction\": ");
+    ngx_zertiban_json_time(out, ledger->evicted);
+    ngx_zertiban_out_text(out, ", \"reset\": ");
+    ngx_zertiban_json_time(out, ledger->emptied);
+    ngx_zertiban_out_text(out, "},\n");
+}
+
+
+static void
+ngx_zertiban_json_time(ngx_zertiban_out_t *out, time_t t)
+{
+    if (t) {
+        ngx_zertiban_out(out, "%T", t);
+
+    } else {
+        ngx_zertiban_out_text(out, "null");
+    }
 }
 
 

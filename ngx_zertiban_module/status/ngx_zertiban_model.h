@@ -71,6 +71,7 @@ typedef struct {
 
     ngx_zertiban_zone_info_t     info;
     ngx_zertiban_counters_t      counters;      /* all of them */
+    ngx_zertiban_ledger_t        ledger;        /* when it was last */
     ngx_zertiban_record_t        others;        /* of what has no entry */
 
     ngx_uint_t                   standings[NGX_ZERTIBAN_STANDINGS];

@@ -22,7 +22,8 @@
 
 static void ngx_zertiban_page_verdict(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_notice_t *notices);
-static ngx_str_t *ngx_zertiban_page_but(ngx_zertiban_notice_t *notices);
+static ngx_str_t *ngx_zertiban_page_but(ngx_zertiban_model_t *model,
+    ngx_zertiban_notice_t *notices);
 static void ngx_zertiban_page_about(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model);
 static void ngx_zertiban_page_todo(ngx_zertiban_out_t *out,
@@ -30,7 +31,9 @@ static void ngx_zertiban_page_todo(ngx_zertiban_out_t *out,
 static ngx_uint_t ngx_zertiban_page_kind(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_advice_e kind);
 static void ngx_zertiban_page_item(ngx_zertiban_out_t *out,
-    ngx_zertiban_advice_t *advice, ngx_uint_t n);
+    ngx_zertiban_advice_t *advice, ngx_zertiban_entry_t *e);
+static void ngx_zertiban_page_notice(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model, ngx_zertiban_notice_t *notice);
 static void ngx_zertiban_page_table(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_uint_t form);
 static void ngx_zertiban_page_requests(ngx_zertiban_out_t *out,
@@ -71,7 +74,9 @@ ngx_zertiban_page(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
 
     ngx_zertiban_out(out, "<h1 class=\"%s\">",
                      model->down ? "bad"
-                     : (model->stale || ngx_zertiban_page_but(notices))
+                     : (model->stale
+                        || model->standings[NGX_ZERTIBAN_FAILING]
+                        || ngx_zertiban_page_but(model, notices))
                      ? "care" : "good");
     ngx_zertiban_out_html(out, &title);
     ngx_zertiban_out_text(out, "</h1>\n");
@@ -133,7 +138,7 @@ ngx_zertiban_page_verdict(ngx_zertiban_out_t *out,
         ngx_zertiban_out(out, "all %ui credentials have a token", n);
     }
 
-    but = ngx_zertiban_page_but(notices);
+    but = ngx_zertiban_page_but(model, notices);
 
     if (but) {
         ngx_zertiban_out(out, ", but %V", but);
@@ -141,20 +146,39 @@ ngx_zertiban_page_verdict(ngx_zertiban_out_t *out,
 }
 
 
-/* the worst of what has happened, if calls fail by it, or NULL */
+/* the worst that is to be said although there are tokens, or NULL */
 
 static ngx_str_t *
-ngx_zertiban_page_but(ngx_zertiban_notice_t *notices)
+ngx_zertiban_page_but(ngx_zertiban_model_t *model,
+    ngx_zertiban_notice_t *notices)
 {
-    ngx_uint_t  i;
+    ngx_uint_t             i;
+    ngx_zertiban_advice_e  kind, worst;
+
+    static ngx_str_t  buts[] = {
+        ngx_string("the newest secret is refused"),
+        ngx_string("a secret is past its date"),
+        ngx_string("a secret ends soon")
+    };
 
     for (i = 0; i < NGX_ZERTIBAN_NOTICES; i++) {
-        if (notices[i].n && notices[i].verdict) {
+        if (notices[i].n && notices[i].verdict && notices[i].recent) {
             return &notices[i].brief;
         }
     }
 
-    return NULL;
+    worst = NGX_ZERTIBAN_ADVICE_NONE;
+
+    for (i = 0; i < model->n; i++) {
+        kind = ngx_zertiban_advice(model->entries[i]);
+
+        if (kind >= NGX_ZERTIBAN_ADVICE_FALLBACK) {
+            worst = ngx_min(worst, kind);
+        }
+    }
+
+    return (worst <= NGX_ZERTIBAN_ADVICE_EXPIRES)
+           ? &buts[worst - NGX_ZERTIBAN_ADVICE_FALLBACK] : NULL;
 }
 
 
@@ -198,7 +222,7 @@ ngx_zertiban_page_todo(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
         }
 
         ngx_zertiban_out_text(out, "<li>");
-        ngx_zertiban_page_item(out, &notices[i].advice, notices[i].n);
+        ngx_zertiban_page_notice(out, model, &notices[i]);
         n++;
     }
 
@@ -217,9 +241,10 @@ ngx_zertiban_page_kind(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
     ngx_zertiban_advice_e kind)
 {
     ngx_uint_t             i, n;
-    ngx_zertiban_entry_t  *e;
+    ngx_zertiban_entry_t  *e, *first;
 
     n = 0;
+    first = NULL;
 
     for (i = 0; i < model->n; i++) {
 
@@ -227,6 +252,10 @@ ngx_zertiban_page_kind(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
 
         if (ngx_zertiban_advice(e) != kind) {
             continue;
+        }
+
+        if (first == NULL) {
+            first = e;
         }
 
         if (++n > NGX_ZERTIBAN_PAGE_NAMES) {
@@ -247,25 +276,53 @@ ngx_zertiban_page_kind(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
     }
 
     ngx_zertiban_out_text(out, ": ");
-    ngx_zertiban_page_item(out, &ngx_zertiban_advices[kind], 0);
+    ngx_zertiban_page_item(out, &ngx_zertiban_advices[kind], first);
 
     return n;
 }
 
 
-/* "n" of these, if it is not 0 */
+/* of the first one of those that have the same trouble */
 
 static void
 ngx_zertiban_page_item(ngx_zertiban_out_t *out, ngx_zertiban_advice_t *advice,
-    ngx_uint_t n)
+    ngx_zertiban_entry_t *e)
 {
     ngx_zertiban_out_text(out, "<b>");
     ngx_zertiban_out_data(out, advice->what.data, advice->what.len);
-    ngx_zertiban_out_text(out, "</b>");
+    ngx_zertiban_out_text(out, "</b>\n<p>");
+    ngx_zertiban_out_data(out, advice->todo.data, advice->todo.len);
+    ngx_zertiban_out_text(out, "</p>");
 
-    if (n) {
-        ngx_zertiban_out_text(out, ": ");
-        ngx_zertiban_frame_number(out, n);
+    if (e->endpoint.len) {
+        ngx_zertiban_out_text(out, "\n<p><small>token endpoint <code>");
+        ngx_zertiban_out_html(out, &e->endpoint);
+        ngx_zertiban_out_text(out, "</code></small></p>");
+    }
+
+    ngx_zertiban_out_text(out, "</li>\n");
+}
+
+
+static void
+ngx_zertiban_page_notice(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
+    ngx_zertiban_notice_t *notice)
+{
+    ngx_zertiban_advice_t  *advice;
+
+    advice = &notice->advice;
+
+    ngx_zertiban_out_text(out, "<b>");
+    ngx_zertiban_out_data(out, advice->what.data, advice->what.len);
+    ngx_zertiban_out_text(out, "</b>: ");
+    ngx_zertiban_frame_number(out, notice->n);
+
+    if (notice->last) {
+        ngx_zertiban_out_text(out, ", the last one ");
+        ngx_zertiban_frame_span(out, ngx_max((time_t) (model->now / 1000)
+                                             - notice->last, 0)
+                                     * 1000);
+        ngx_zertiban_out_text(out, " ago");
     }
 
     ngx_zertiban_out_text(out, "\n<p>");

@@ -136,6 +136,8 @@ ngx_zertiban_row_state(ngx_zertiban_out_t *out, ngx_zertiban_entry_t *e)
                      : (e->care == NGX_ZERTIBAN_CARE_WELL) ? "good" : "soft",
                      (e->care == NGX_ZERTIBAN_CARE_UNUSED)
                      ? "no token, not asked for"
+                     : (e->fallback && !e->survey.failures)
+                     ? "valid, older secret"
                      : texts[e->survey.standing]);
 }
 
@@ -144,7 +146,7 @@ static void
 ngx_zertiban_row_token(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
     ngx_zertiban_entry_t *e)
 {
-    ngx_zertiban_out_text(out, "<td data-of=\"token ends in\">");
+    ngx_zertiban_out_text(out, "<td class=\"n\" data-of=\"token ends in\">");
 
     if (e->survey.token) {
         ngx_zertiban_frame_span(out, ngx_zertiban_model_left(model,
@@ -154,7 +156,7 @@ ngx_zertiban_row_token(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
         ngx_zertiban_out_text(out, "–");
     }
 
-    ngx_zertiban_out_text(out, "</td><td data-of=\"next attempt in\">");
+    ngx_zertiban_out_text(out, "</td><td class=\"n\" data-of=\"next attempt in\">");
 
     if (e->survey.planned) {
         ngx_zertiban_frame_span(out, ngx_zertiban_model_left(model,
@@ -175,12 +177,12 @@ ngx_zertiban_row_exchanges(ngx_zertiban_out_t *out, ngx_zertiban_entry_t *e)
     ngx_zertiban_times_t  *times;
 
     if (!e->recorded) {
-        ngx_zertiban_out_text(out, "<td data-of=\"requests\">–</td>"
-                                   "<td data-of=\"exchanges\">–</td>");
+        ngx_zertiban_out_text(out, "<td class=\"n\" data-of=\"requests\">–</td>"
+                                   "<td class=\"n\" data-of=\"exchanges\">–</td>");
         return;
     }
 
-    ngx_zertiban_out_text(out, "<td data-of=\"requests\">");
+    ngx_zertiban_out_text(out, "<td class=\"n\" data-of=\"requests\">");
     ngx_zertiban_frame_number(out, e->tally.hits + e->tally.waits);
 
     if (e->tally.waiting) {
@@ -194,7 +196,7 @@ ngx_zertiban_row_exchanges(ngx_zertiban_out_t *out, ngx_zertiban_entry_t *e)
         failed += e->record.exchanges[i];
     }
 
-    ngx_zertiban_out_text(out, "</td><td data-of=\"exchanges\">");
+    ngx_zertiban_out_text(out, "</td><td class=\"n\" data-of=\"exchanges\">");
     ngx_zertiban_frame_number(out, e->record.exchanges[NGX_ZERTIBAN_OK]);
     ngx_zertiban_out_text(out, " ok, ");
     ngx_zertiban_frame_number(out, failed);
@@ -203,8 +205,8 @@ ngx_zertiban_row_exchanges(ngx_zertiban_out_t *out, ngx_zertiban_entry_t *e)
     times = &e->record.times;
 
     if (ngx_zertiban_times_count(times)) {
-        ngx_zertiban_out(out, "<br><small>median about %M ms, 90 %% about %M "
-                         "ms</small>",
+        ngx_zertiban_out(out, "<br><small>median about %M ms,<br>90 %% about "
+                         "%M ms</small>",
                          ngx_zertiban_times_quantile(times,
                                             ngx_zertiban_exchange_bounds, 50),
                          ngx_zertiban_times_quantile(times,
