@@ -461,6 +461,13 @@ ngx_zertiban_gather_room(ngx_zertiban_gathering_t *g)
         return ngx_palloc(g->request->pool, sizeof(ngx_zertiban_entry_t));
     }
 
+    if (g->what == NGX_ZERTIBAN_GATHER_COUNTS) {
+
+        /* numbers of all others would fall whenever one is shown instead */
+
+        return NULL;
+    }
+
     for (i = NGX_ZERTIBAN_CARES - 1; i > g->entry.care; i--) {
 
         if (ngx_queue_empty(&g->kept[i])) {
