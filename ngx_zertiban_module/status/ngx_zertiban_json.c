@@ -258,10 +258,17 @@ static void
 ngx_zertiban_json_token(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
     ngx_zertiban_survey_t *survey)
 {
-    if (survey->token) {
-        ngx_zertiban_out_text(out, "      \"obtained_at\": ");
+    ngx_zertiban_out_text(out, "      \"obtained_at\": ");
+
+    if (survey->obtained) {
         ngx_zertiban_out_moment(out, ngx_zertiban_model_time(model,
                                                             survey->obtained));
+
+    } else {
+        ngx_zertiban_out_text(out, "null");
+    }
+
+    if (survey->token) {
         ngx_zertiban_out_text(out, ",\n      \"expires_at\": ");
         ngx_zertiban_out_moment(out, ngx_zertiban_model_time(model,
                                                              survey->usable));
@@ -270,8 +277,7 @@ ngx_zertiban_json_token(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
                                                              survey->usable));
 
     } else {
-        ngx_zertiban_out_text(out, "      \"obtained_at\": null,\n"
-                                   "      \"expires_at\": null,\n"
+        ngx_zertiban_out_text(out, ",\n      \"expires_at\": null,\n"
                                    "      \"expires_in\": null");
     }
 

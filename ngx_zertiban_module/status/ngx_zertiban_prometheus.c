@@ -455,7 +455,7 @@ static void
 ngx_zertiban_prometheus_obtained(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_entry_t *e)
 {
-    ngx_zertiban_out_moment(out, e->survey.token
+    ngx_zertiban_out_moment(out, e->survey.obtained
                                  ? ngx_zertiban_model_time(model,
                                                            e->survey.obtained)
                                  : 0);
