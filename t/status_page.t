@@ -318,6 +318,7 @@ $ends->answer(Zertiban::IdP::json(500));
 verdict_is($t, 'refresh fails for the credential', 'that will end', 12);
 like($page->{body}, qr/<h1 class="care">/, 'in yellow');
 like($page->{body}, qr/valid, refresh fails/, 'while calls go on');
+like(advice(), qr/, last token \d+ s ago, good for \d+ s$/, 'for how long');
 
 verdict_is($t, 'the credential has no token', 'that has ended', 12);
 like(advice(), qr/^one: .*out of order.*, last token 1\d s ago$/,

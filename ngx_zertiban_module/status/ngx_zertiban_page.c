@@ -365,6 +365,12 @@ ngx_zertiban_page_item(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
         if (n == 1 && e->survey.failures) {
             ngx_zertiban_out_text(out, ", ");
             ngx_zertiban_row_obtained(out, model, e);
+
+            if (e->survey.token) {
+                ngx_zertiban_out_text(out, ", good for ");
+                ngx_zertiban_frame_span(out, ngx_zertiban_model_left(model,
+                                                           e->survey.usable));
+            }
         }
 
         ngx_zertiban_out_text(out, "</small></p>");
