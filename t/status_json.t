@@ -179,6 +179,7 @@ is(join(' ', map { "$_->{pair} $_->{refusals}" } @{$pairs->{pairs}{refused}}),
 cmp_ok($pairs->{pairs}{refused}[0]{next_in}, '<=', 5,
        'and when it is tried again');
 is($pairs->{last_failure}{error}, 'idp_rejected_client', 'why');
+cmp_ok($pairs->{next_in}, '<=', 5, 'which is the next exchange');
 
 is($by{$held}{state}, 'fetching', 'an exchange in flight');
 is($by{$held}{waiting}, 2, 'for which requests wait');
@@ -205,6 +206,24 @@ $idp{held}->release(sub { $idp{held}->issue($_[0], token => 'token-of-held') });
 $_->response() for @waiting;
 
 
+# the same for Prometheus
+
+sub sum_of {
+    my ($text) = @_;
+    my $sum = 0;
+
+    $sum += $_ for $text =~ /^zertiban_exchange_duration_seconds_sum\S+ (\S+)$/mg;
+
+    return sprintf '%.3f', $sum;
+}
+
+
+my $all = $t->get('/metrics')->{body};
+my $sum = sum_of($all);
+
+like($all, qr/scope="a \\"b\\" \\\\c"\} 1$/m, 'labels are escaped');
+
+
 # at most so many: those in trouble are shown
 
 $t->reload($config, %values, MAX => 1);
@@ -218,6 +237,9 @@ is($one->{credentials}[0]{exchanges}{idp_rejected_client},
    $idp{refused}->count(), 'a reload loses nothing');
 
 my $metrics = $t->get('/metrics')->{body};
+
+is(sum_of($metrics), $sum, 'no time of an exchange gets lost');
+
 my %labels = map { $_ => 1 } $metrics =~ /credential="(\w+)"/g;
 
 # those that come first in the configuration, or all others would be fewer

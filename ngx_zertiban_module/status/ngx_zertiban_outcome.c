@@ -348,7 +348,6 @@ ngx_zertiban_outcome_page(ngx_zertiban_out_t *out, ngx_str_t *title,
         ngx_zertiban_out_html(out, reason);
         ngx_zertiban_out_text(out, "</bdi></p>\n");
     }
-
 }
 
 

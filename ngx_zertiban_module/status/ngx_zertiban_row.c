@@ -13,7 +13,7 @@
 
 
 static void ngx_zertiban_row_refused(ngx_zertiban_out_t *out,
-    ngx_zertiban_entry_t *e);
+    ngx_zertiban_entry_t *e, ngx_zertiban_pair_list_t *list);
 static void ngx_zertiban_row_host(ngx_zertiban_out_t *out, ngx_str_t *url);
 static void ngx_zertiban_row_state(ngx_zertiban_out_t *out,
     ngx_zertiban_entry_t *e);
@@ -31,14 +31,16 @@ void
 ngx_zertiban_row(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
     ngx_zertiban_entry_t *e, ngx_uint_t form)
 {
+    ngx_zertiban_pairs_t  *pairs;
+
+    pairs = e->credential ? e->credential->pairs : NULL;
+
     ngx_zertiban_out_text(out, "<tr><th scope=\"row\">");
     ngx_zertiban_row_name(out, e);
 
-    if (e->credential && e->credential->pairs
-        && e->credential->pairs->list.tags.n > 1 && e->pair)
-    {
+    if (pairs && pairs->list.tags.n > 1 && e->pair) {
         ngx_zertiban_out(out, " <small>pair %ui of %ui</small>", e->pair,
-                         e->credential->pairs->list.tags.n);
+                         pairs->list.tags.n);
     }
 
     ngx_zertiban_out_text(out, "<br><small>");
@@ -70,8 +72,8 @@ ngx_zertiban_row(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
         ngx_zertiban_out_date(out, e->expires);
     }
 
-    if (e->fallback) {
-        ngx_zertiban_row_refused(out, e);
+    if (pairs && e->fallback) {
+        ngx_zertiban_row_refused(out, e, &pairs->list);
     }
 
     ngx_zertiban_out_text(out, "</small></th>");
@@ -127,12 +129,11 @@ ngx_zertiban_row_obtained(ngx_zertiban_out_t *out,
 /* the client ids of pairs before the one in use */
 
 static void
-ngx_zertiban_row_refused(ngx_zertiban_out_t *out, ngx_zertiban_entry_t *e)
+ngx_zertiban_row_refused(ngx_zertiban_out_t *out, ngx_zertiban_entry_t *e,
+    ngx_zertiban_pair_list_t *list)
 {
-    ngx_uint_t                 i, n;
-    ngx_zertiban_pair_list_t  *list;
+    ngx_uint_t  i, n;
 
-    list = &e->credential->pairs->list;
     n = 0;
 
     for (i = 0; i < list->tags.n && i + 1 != e->pair; i++) {
