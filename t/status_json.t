@@ -210,9 +210,10 @@ $_->response() for @waiting;
 
 sub sum_of {
     my ($text) = @_;
+    my $name = 'zertiban_exchange_duration_seconds_sum';
     my $sum = 0;
 
-    $sum += $_ for $text =~ /^zertiban_exchange_duration_seconds_sum\S+ (\S+)$/mg;
+    $sum += $_ for $text =~ /^$name\S+ (\S+)$/mg;
 
     return sprintf '%.3f', $sum;
 }

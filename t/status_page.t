@@ -128,6 +128,9 @@ like($page->{body}, qr/<h1 class="good">/, 'in green');
 like($page->{body}, qr{<meta http-equiv="refresh" content="5">},
      'it comes again by itself');
 is(scalar(() = $page->{body} =~ /<tr>/g), 3, 'with a row for each');
+like($page->{body}, qr/"token\ ends\ in">4\ min\ \d\d\ s<.*
+                       "next\ attempt\ in">(?:3\ min|4\ min\ [0-2])/x,
+     'the next token comes before the end of the present one');
 
 
 # it is by itself, and says so
@@ -358,6 +361,15 @@ $t->reload();
 verdict_is($t, 'the credential has a token, but a secret ends soon',
            'a pair that ends soon');
 like(advice(), qr/ends in less than 14 days/, 'is told of in time');
+
+my $past = strftime('%Y-%m-%d', gmtime time - 2 * 86400);
+
+chmod 0600, $t->write_file('pairs', OLD . " $past\n");
+$t->reload();
+
+verdict_is($t, 'the credential has a token, but a secret is past its date',
+           'and one that should have ended');
+like(advice(), qr/is past the date in its file/, 'is told of as well');
 
 $t->finish();
 

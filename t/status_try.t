@@ -358,7 +358,8 @@ unlike($response->{body}, qr/<li>/, '... with nothing to do');
 
 # -- a token that is old enough
 
-wait_until { (try_now($t, $id{same}))[1]{age} >= 9 } 15;
+ok(wait_until(sub { (try_now($t, $id{same}))[1]{age} >= 9 }, 15),
+   'the age of a token grows');
 $n = $idp{same}->count();
 
 ok(wait_until(sub {
