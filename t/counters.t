@@ -373,6 +373,28 @@ is($now->{'zertiban_requests_total{result="hit"}'}
 
 $t->finish();
 
+# the time of the last success stays when its token has ended
+
+$idp = Zertiban::IdP->new(expires_in => 1);
+$t = start_nginx(workers => 1);
+
+$idp->answer(Zertiban::IdP::json(503, error => 'it is down'));
+
+my ($up, $obtained);
+
+ok(wait_until(sub {
+       $now = metrics($t, '/metrics');
+       ($up) = grep { /^zertiban_credential_up/ } keys %$now;
+       $now->{$up} == 0 }), 'a token ends, and no other one comes');
+
+($obtained) = grep { /^zertiban_token_obtained/ } keys %$now;
+
+cmp_ok($now->{$obtained}, '>', time() - 60,
+       'but when the last one came is known');
+is($now->{$obtained =~ s/_obtained_/_expiry_/r}, 0, 'and that it has ended');
+
+$t->finish();
+
 done_testing();
 
 

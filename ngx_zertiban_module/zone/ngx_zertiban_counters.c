@@ -195,11 +195,11 @@ ngx_zertiban_counters_take(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_record_t  *other;
 
     n = ngx_zertiban_counters_index(ledger, record);
-    others = ngx_zertiban_counters_at(ledger, 0)->tallies;
+    others = &ngx_zertiban_counters_at(ledger, 0)->tally;
 
     for (i = 0; i < ledger->slots; i++) {
 
-        tally = &ngx_zertiban_counters_at(ledger, i)->tallies[n];
+        tally = &ngx_zertiban_counters_at(ledger, i)->tally + n;
 
         ngx_zertiban_counters_move(&others->hits, &tally->hits, 1);
         ngx_zertiban_counters_move(&others->waits, &tally->waits, 1);
@@ -310,11 +310,14 @@ static void
 ngx_zertiban_counters_bury(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_counters_t *slot)
 {
-    ngx_uint_t  i;
+    ngx_uint_t             i;
+    ngx_zertiban_tally_t  *tally;
 
     for (i = 0; i < ledger->records; i++) {
-        slot->aborted += slot->tallies[i].waiting;
-        slot->tallies[i].waiting = 0;
+        tally = &slot->tally + i;
+
+        slot->aborted += tally->waiting;
+        tally->waiting = 0;
     }
 }
 
@@ -327,8 +330,8 @@ ngx_zertiban_counters_release(ngx_zertiban_ledger_t *ledger)
     slot = ngx_zertiban_counters;
 
     if (slot == &ngx_zertiban_counters_local) {
-        slot->aborted += slot->tallies[0].waiting;
-        slot->tallies[0].waiting = 0;
+        slot->aborted += slot->tally.waiting;
+        slot->tally.waiting = 0;
 
         ngx_zertiban_counters_add(ledger);
         return;
@@ -370,11 +373,11 @@ ngx_zertiban_counters_tally(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_record_t *record)
 {
     if (ngx_zertiban_counters == &ngx_zertiban_counters_local) {
-        return &ngx_zertiban_counters_local.tallies[0];
+        return &ngx_zertiban_counters_local.tally;
     }
 
-    return &ngx_zertiban_counters->tallies[ngx_zertiban_counters_index(ledger,
-                                                                     record)];
+    return &ngx_zertiban_counters->tally
+           + ngx_zertiban_counters_index(ledger, record);
 }
 
 
@@ -450,7 +453,7 @@ ngx_zertiban_counters_sum_slot(ngx_zertiban_ledger_t *ledger,
     sum->waits.sum += slot->waits.sum;
 
     for (i = 0; i < ledger->records; i++) {
-        ngx_zertiban_counters_add_tally(&sum->tallies[0], &slot->tallies[i]);
+        ngx_zertiban_counters_add_tally(&sum->tally, &slot->tally + i);
     }
 }
 
@@ -477,6 +480,6 @@ ngx_zertiban_counters_sum_tally(ngx_zertiban_ledger_t *ledger,
 
     for (i = 0; i < ledger->slots; i++) {
         ngx_zertiban_counters_add_tally(sum,
-                            &ngx_zertiban_counters_at(ledger, i)->tallies[n]);
+                            &ngx_zertiban_counters_at(ledger, i)->tally + n);
     }
 }

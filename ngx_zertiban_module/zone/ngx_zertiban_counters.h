@@ -55,7 +55,8 @@ typedef struct {
     ngx_uint_t                  missing;        /* tokens, of locations */
     ngx_zertiban_times_t        waits;
 
-    ngx_zertiban_tally_t        tallies[1];     /* of each record */
+    ngx_zertiban_tally_t        tally;          /* of the first record; others
+                                                   follow */
 } ngx_zertiban_counters_t;
 
 
@@ -73,7 +74,9 @@ typedef struct {
     ngx_atomic_t                abandoned;
     ngx_zertiban_times_t        times;
 
-    ngx_zertiban_tag_t          pair;           /* that has obtained a token */
+    time_t                      obtained;       /* the last token was, 0: none
+                                                   ever was */
+    ngx_zertiban_tag_t          pair;           /* that has obtained it */
     time_t                      since;          /* it is used, or was written */
 
     time_t                      ahead;          /* s, of the endpoint's clock,
@@ -154,7 +157,7 @@ void ngx_zertiban_counters_time(ngx_zertiban_times_t *times,
 
 /*
  * Sums up what all processes have counted, those that have gone, too;
- * tallies[0] is of all credentials.  What waited in a process that has gone is
+ * sum->tally is of all credentials.  What waited in a process that has gone is
  * "aborted".
  */
 
