@@ -143,6 +143,7 @@ my $config = <<'EOF';
 
     server {
         listen 127.0.0.1:%%PORT_certificate%% ssl;
+        listen 127.0.0.1:%%PORT_plain%%;
 
         set_real_ip_from 127.0.0.1;
         real_ip_header X-Client;
@@ -262,6 +263,9 @@ my $url = 'https://127.0.0.1:' . $t->port('certificate') . '/status';
 like(curl(@tls, @certificate, $url), qr/"outcome": "ok"/, 'a certificate');
 like(curl(@tls, $url), qr/No required SSL certificate/, '... or not');
 
+is((try_now($t, $id, port => 'plain', from('192.0.2.1')))[0]{status}, 403,
+   '... nor without TLS');
+
 $url = 'https://127.0.0.1:' . $t->port('tls') . '/far/';
 
 like(curl(@tls, @certificate, $url), qr/clients of this machine/,
@@ -348,12 +352,12 @@ for my $uri (qw(/status /small /file)) {
 # in chunks, whose length nobody knows before
 
 sub chunked {
-    my ($body, $size) = @_;
+    my ($uri, $body, $size) = @_;
 
     my @chunks = unpack "(a$size)*", $body;
     my $client = Zertiban::Client->new($t->port());
 
-    $client->send(join "\r\n", 'POST /small HTTP/1.1', 'Host: localhost',
+    $client->send(join "\r\n", "POST $uri HTTP/1.1", 'Host: localhost',
         'Content-Type: application/x-www-form-urlencoded; charset=utf-8',
         'Transfer-Encoding: chunked', 'Connection: close', '',
         map({ sprintf "%x\r\n%s", length, $_ } @chunks), 0, '', '');
@@ -361,9 +365,12 @@ sub chunked {
     return (outcome($client))[0]{status};
 }
 
-is(chunked("action=refresh&credential=$id", $_), 200, "chunks of $_ bytes")
-    for 1, 7, 50;
-is(chunked($long, $_), 413, "too much in chunks of $_ bytes") for 7, 2000;
+for my $uri (qw(/status /small)) {
+    is(chunked($uri, "action=refresh&credential=$id", $_), 200,
+       "chunks of $_ bytes to $uri") for 1, 7, 50;
+    is(chunked($uri, $long, $_), 413, "too much in chunks of $_ bytes to $uri")
+        for 7, 2000;
+}
 
 for my $type ('text/plain', 'multipart/form-data; boundary=x',
               'application/x-www-form')

@@ -16,7 +16,7 @@ use constant { NEW => 'new secret-of-new', OLD => 'old secret-of-old',
 
 my $api = Zertiban::API->new();
 my @names = qw(young right wrong garbage broken silent closed failing twice
-               left held page same);
+               left held page again flip same);
 my %idp = map { $_ => Zertiban::IdP->new() } @names;
 my %accounts = map { $_ => Zertiban::Accounts->new($idp{$_}) } @names;
 my $t = Zertiban::Nginx->new(workers => 2);
@@ -34,7 +34,9 @@ for my $name (@names) {
     $accounts{$name}->accept(NEW, OLD);
 }
 
-$accounts{failing}->answer_to(OLD, Zertiban::IdP::json(503));
+$accounts{failing}->answer_to(OLD, "HTTP/1.1 429 Status\r\n"
+                                   . "Retry-After: 60\r\n"
+                                   . "Content-Length: 0\r\n\r\n");
 
 my $config = <<'EOT' . join('', map { <<"EOT" } @names) . "    }\n";
     zertiban on;
@@ -205,16 +207,17 @@ for my $name (sort keys %failures) {
 
 # delays hold
 
-$n = $idp{failing}->count();
+put('failing', NEW, OLD);
+
 ($response, $said) = try_now($t, $id{failing});
 
 is($response->{status}, 503, 'during a delay: not now');
-is($said->{outcome}, 'idp_unreachable', '... with the last failure');
-is($said->{status}, 503, '... and what the endpoint has answered');
-like(join(' ', $response->header('Retry-After')), qr/^[1-9]\d*$/,
+is($said->{outcome}, 'idp_rate_limited', '... with the last failure');
+is($said->{status}, 429, '... and what the endpoint has answered');
+like(join(' ', $response->header('Retry-After')), qr/^[1-6]\d$/,
      '... and when it is worth trying again');
 is($said->{expires_in}, undef, 'there is no token');
-cmp_ok($idp{failing}->count(), '<=', $n + 1, 'there was no attempt for it');
+is($idp{failing}->count(), 1, 'there was no attempt for it');
 
 
 # -- several at once, in all workers
@@ -243,6 +246,51 @@ is(count_of(@outcomes), '200 1: 4', 'all are told the same outcome');
 is($idp{twice}->count(), $n + 1, '... of one exchange');
 
 
+# one that is in flight with what the file had before
+
+put('again', WRONG, OLD);
+$n = $idp{again}->count();
+$idp{again}->hold();
+
+my $early = start_try($t, $id{again});
+
+next_exchange('again', $n);
+put('again', NEW, OLD);
+
+my $late = start_try($t, $id{again});
+
+$t->barrier('/young') for 1 .. 3;
+$idp{again}->release(sub { $accounts{again}->answer($_[0]) });
+
+for my $try ($early, $late) {
+    ($response, $said) = outcome($try);
+
+    is($response->{status}, 200, 'the file has changed meanwhile');
+    is($said->{pair}{used}, 1, '... and the answer is about what it has now');
+}
+
+is(join(', ', $accounts{again}->tried()), join(', ', OLD, WRONG, NEW),
+   'each pair was tried once');
+
+# a worker that knew these pairs, and has not seen those of between
+
+my ($one, $same, $other, $left) = sort { $a->{worker} <=> $b->{worker} }
+                                  $t->connect_workers(2);
+
+$left->leave();
+
+for my $step ([$one, NEW, OLD], [$other, OLD], [$same, NEW, OLD]) {
+    my ($worker, @pairs) = @$step;
+
+    put('flip', @pairs);
+    ($response, $said) = outcome(start_try($t, $id{flip}, on => $worker));
+
+    is($response->{status}, 200, 'pairs come and go: ' . @pairs);
+    is_deeply($said->{pair}, { used => 1, count => scalar @pairs },
+              '... and the first one is used');
+}
+
+
 # -- a client that leaves
 
 put('left', NEW, OLD);
@@ -253,11 +301,14 @@ my $client = start_try($t, $id{left});
 
 next_exchange('left', $n);
 $client->leave(reset => 1);
-$t->barrier('/young');
+
+ok(wait_until(sub { $t->error_log(qr/closed connection.*trying a cred/) }),
+   'a client that leaves is noticed');
+
 $idp{left}->release(sub { $accounts{left}->answer($_[0]) });
 
 ok(wait_until(sub { served_by('left') eq 'new' }),
-   'a client has left, and the new pair is used');
+   '... and the new pair is used');
 
 
 # -- a configuration that is loaded meanwhile

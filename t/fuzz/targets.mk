@@ -3,9 +3,9 @@
 #
 # FUZZ is this folder, MODULE the sources of the module, OUT where targets go.
 
-rooms   := counters endpoint file headers identity node pairs request \
+rooms   := counters endpoint file headers identity node out pairs request \
            response secret shm survey token tries zone
-targets := credential endpoint headers pairs request response retry_after \
+targets := credential endpoint headers out pairs request response retry_after \
            token zone
 
 folders := $(MODULE) $(wildcard $(MODULE)/*/.)
