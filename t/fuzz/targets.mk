@@ -3,9 +3,9 @@
 #
 # FUZZ is this folder, MODULE the sources of the module, OUT where targets go.
 
-rooms   := counters endpoint file headers identity node pairs request \
-           response secret shm survey token tries zone
-targets := credential endpoint headers pairs request response retry_after \
+rooms   := counters demand endpoint file form headers identity node pairs \
+           request response secret shm survey token tries zone
+targets := credential endpoint form headers pairs request response retry_after \
            token zone
 
 folders := $(MODULE) $(wildcard $(MODULE)/*/.)
