@@ -192,7 +192,7 @@ for my $path (glob("$docs/docs/examples/*"), glob("$docs/docs/*.md"),
         my $n = 0;
 
         $shown{"$name, " . ++$n} = $_
-            for grep { /^\s*zertiban\s+on;/m }
+            for grep { /^\s*zertiban(?:\s+on|_status\b.*);/m }
                      $text =~ /^```nginx\n(.*?)^```/msg;
 
     } elsif ($name =~ /\.conf$/) {

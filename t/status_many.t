@@ -48,7 +48,12 @@ $far->run(<<"EOF");
     }
 EOF
 
-my %values = (API => '127.0.0.1:' . $far->port('api'),
+# answers when it is told to
+my $held = Zertiban::IdP->new();
+
+$held->hold();
+
+my %values = (HELD => $held->url(), API => '127.0.0.1:' . $far->port('api'),
               IDP => 'http://127.0.0.1:' . $far->port('idp')
                      . '/idp/oauth2/token');
 
@@ -92,6 +97,16 @@ $t->run(<<'EOF', %values);
         location /html { zertiban_status html max=5; }
         location /prometheus { zertiban_status prometheus; }
         location /ready { zertiban_status ready; }
+
+        location /after {
+            zertiban_status html;
+            post_action /proxied;
+        }
+
+        location /proxied {
+            zertiban off;
+            proxy_pass %%HELD%%;
+        }
     }
 EOF
 
@@ -193,6 +208,20 @@ for my $event (@events) {
 
     is($t->logged("/html?$event")->{status}, 499, "$event is noticed");
 }
+
+# the request goes on elsewhere then
+
+at_once(sub {
+    my $client = $t->start('GET', '/after');
+    $client->leave(reset => 1);
+    return $client;
+});
+
+wait_until { $held->held() } or die 'there is no post_action';
+$t->get('/html');
+$held->release("HTTP/1.1 202 Later\r\nContent-Length: 0\r\n\r\n");
+
+is($t->logged('/after')->{status}, 202, 'one that has a post_action');
 
 my ($two) = at_once(sub {
     my $client = $t->start('GET', '/json', connection => 'keep-alive');

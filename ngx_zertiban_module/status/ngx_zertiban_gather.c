@@ -34,6 +34,7 @@ typedef struct {
 
     ngx_zertiban_entry_t         entry;         /* the last one seen */
     unsigned                     first:1;       /* of the zone is to come */
+    unsigned                     post_action:1; /* as r->post_action was */
 } ngx_zertiban_gathering_t;
 
 
@@ -113,6 +114,7 @@ ngx_zertiban_gather_create(ngx_http_request_t *r)
     ngx_memzero(g, sizeof(ngx_zertiban_gathering_t));
 
     g->request = r;
+    g->post_action = r->post_action;
     g->first = 1;
 
     for (i = 0; i < NGX_ZERTIBAN_CARES; i++) {
@@ -174,6 +176,13 @@ ngx_zertiban_gather_handler(ngx_event_t *ev)
     c = r->connection;
 
     ngx_http_set_log_request(c->log, r);
+
+    if (r->post_action != g->post_action) {
+
+        /* the client has left, and the request goes on with another one */
+
+        return;
+    }
 
     if (ngx_zertiban_gather_steps(g) == NGX_AGAIN) {
         ngx_post_event(ev, &ngx_posted_next_events);
@@ -450,6 +459,13 @@ ngx_zertiban_gather_room(ngx_zertiban_gathering_t *g)
     if (g->n < g->max) {
         g->n++;
         return ngx_palloc(g->request->pool, sizeof(ngx_zertiban_entry_t));
+    }
+
+    if (g->what == NGX_ZERTIBAN_GATHER_COUNTS) {
+
+        /* numbers of all others would fall whenever one is shown instead */
+
+        return NULL;
     }
 
     for (i = NGX_ZERTIBAN_CARES - 1; i > g->entry.care; i--) {

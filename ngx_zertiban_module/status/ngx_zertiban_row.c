@@ -156,7 +156,8 @@ ngx_zertiban_row_token(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
         ngx_zertiban_out_text(out, "–");
     }
 
-    ngx_zertiban_out_text(out, "</td><td class=\"n\" data-of=\"next attempt in\">");
+    ngx_zertiban_out_text(out, "</td><td class=\"n\" "
+                               "data-of=\"next attempt in\">");
 
     if (e->survey.planned) {
         ngx_zertiban_frame_span(out, ngx_zertiban_model_left(model,
@@ -177,8 +178,10 @@ ngx_zertiban_row_exchanges(ngx_zertiban_out_t *out, ngx_zertiban_entry_t *e)
     ngx_zertiban_times_t  *times;
 
     if (!e->recorded) {
-        ngx_zertiban_out_text(out, "<td class=\"n\" data-of=\"requests\">–</td>"
-                                   "<td class=\"n\" data-of=\"exchanges\">–</td>");
+        ngx_zertiban_out_text(out, "<td class=\"n\" data-of=\"requests\">–"
+                                   "</td>");
+        ngx_zertiban_out_text(out, "<td class=\"n\" data-of=\"exchanges\">–"
+                                   "</td>");
         return;
     }
 

@@ -22,7 +22,7 @@ my $small = Zertiban::Site->new(zone => '64k', workers => 1);
 $site->endpoint(good => 300, 'good');
 $site->endpoint(pairs => 20, qw(first second));
 $site->endpoint(refuses => 20, 'refused');
-$site->endpoint(down => 20, 'lost');
+$site->endpoint(down => 30, 'lost');
 $small->endpoint(slow => 300, map { "client-$_" } 1 .. 200);
 
 $site->location('/good', 'good', 'good');

@@ -1,5 +1,5 @@
-# Tests for the page in a real browser: light and dark, narrow and wide, with one
-# credential and with 300, and with what may be wrong. The pictures are in
+# Tests for the page in a real browser: light and dark, narrow and wide, with
+# one credential and with 300, and with what may be wrong. The pictures are in
 # build/monitor.
 
 use strict;
@@ -111,6 +111,13 @@ sub finish {
 }
 
 
+sub trusting {
+    my ($ca) = @_;
+
+    return 'zertiban_ssl_trusted_certificate ' . $ca->certificate() . ';';
+}
+
+
 sub url {
     my ($site, $path) = @_;
 
@@ -137,6 +144,15 @@ is(count_of($browser->urls()), url($one, '/strict') . ': 1',
    'and nothing is asked for then, either');
 
 
+# the API refuses the token
+
+$one->{api}->answer($one->{api}->text(401, 'no'));
+$one->status('/good') for 1 .. 3;
+look('case-unauthorized', url($one));
+like($browser->value('document.title'), qr/the API refuses/,
+     'answers with 401 are told');
+
+
 # a credential is tried, by the button
 
 sub press {
@@ -159,14 +175,6 @@ press();
 like($browser->value('document.title'), qr/no new token: idp_rejected_client/,
      'and one that does not, any more');
 $browser->picture("$pictures/tried.png");
-
-
-# the API refuses the token
-
-$one->{api}->answer($one->{api}->text(401, 'no'));
-$one->status('/good') for 1 .. 3;
-look('case-unauthorized', url($one));
-like(text(), qr/401/, 'answers with 401 are told');
 
 finish($one);
 
@@ -191,8 +199,7 @@ $many->location('/down', 'down', 'down');
 $many->location('/broken', 'broken', 'broken');
 $many->location('/refused', 'good', 'refused');
 $many->location('/name', 'http://nowhere.invalid/token', 'name');
-$many->location('/clock', $tls->url(), 'clock', 'zertiban_ssl_trusted_certificate '
-                . $ca->certificate() . ';');
+$many->location('/clock', $tls->url(), 'clock', trusting($ca));
 
 $many->{idp}{down}->shut();
 $many->{idp}{broken}->answer(Zertiban::IdP::json(500));
@@ -235,8 +242,7 @@ my %cases = (
     }],
     clock => [qr/clock/, sub {
         my ($site) = @_;
-        $site->location('/', $tls->url(), 'client',
-            'zertiban_ssl_trusted_certificate ' . $ca->certificate() . ';');
+        $site->location('/', $tls->url(), 'client', trusting($ca));
     }],
 );
 
