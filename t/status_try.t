@@ -339,6 +339,8 @@ is($response->{status}, 502, 'a page has the same status');
 like($response->{body}, qr{<title>no new token: idp_rejected_client },
      '... and says it in its title');
 like($response->{body}, qr/invalid_client/, '... with the reason');
+like($response->{body}, qr/go on with the token that is there/,
+     '... and that no request fails');
 unlike($response->{body}, qr/<script|https?:|src=/,
        '... and needs nothing else');
 like(join(' ', $response->header('Content-Type')), qr{^text/html},

@@ -46,6 +46,7 @@ static void ngx_zertiban_outcome_html_time(ngx_zertiban_out_t *out,
     const char *name, ngx_int_t s);
 static void ngx_zertiban_outcome_page(ngx_zertiban_out_t *out,
     ngx_str_t *title, const char *class, ngx_str_t *reason);
+static void ngx_zertiban_outcome_page_end(ngx_zertiban_out_t *out);
 static ngx_zertiban_status_e ngx_zertiban_outcome_format(
     ngx_http_request_t *r);
 
@@ -257,6 +258,11 @@ ngx_zertiban_outcome_html(ngx_zertiban_out_t *out, ngx_zertiban_facts_t *facts)
     ngx_zertiban_outcome_page(out, &title, facts->error ? "bad" : "good",
                               &facts->reason);
 
+    if (facts->error && facts->expires_in > 0) {
+        ngx_zertiban_out_text(out, "<p>Requests go on with the token that is "
+                                   "there.</p>\n");
+    }
+
     ngx_zertiban_out_text(out, "<dl>\n<dt>credential</dt><dd><code>");
     ngx_zertiban_out_fingerprint(out, facts->key);
     ngx_zertiban_out_text(out, "</code></dd>\n");
@@ -272,7 +278,7 @@ ngx_zertiban_outcome_html(ngx_zertiban_out_t *out, ngx_zertiban_facts_t *facts)
 
     ngx_zertiban_out_text(out, "</dl>\n");
 
-    ngx_zertiban_frame_tail(out);
+    ngx_zertiban_outcome_page_end(out);
 }
 
 
@@ -290,8 +296,6 @@ ngx_zertiban_outcome_html_time(ngx_zertiban_out_t *out, const char *name,
 }
 
 
-/* the link leads to where the form was, without sending it again */
-
 static void
 ngx_zertiban_outcome_page(ngx_zertiban_out_t *out, ngx_str_t *title,
     const char *class, ngx_str_t *reason)
@@ -307,8 +311,17 @@ ngx_zertiban_outcome_page(ngx_zertiban_out_t *out, ngx_str_t *title,
         ngx_zertiban_out_html(out, reason);
         ngx_zertiban_out_text(out, "</bdi></p>\n");
     }
+}
 
+
+/* the link leads to where the form was, without sending it again */
+
+static void
+ngx_zertiban_outcome_page_end(ngx_zertiban_out_t *out)
+{
     ngx_zertiban_out_text(out, "<p><a href=\"\">back to the status</a></p>\n");
+
+    ngx_zertiban_frame_tail(out);
 }
 
 
@@ -338,7 +351,7 @@ ngx_zertiban_outcome_refused(ngx_http_request_t *r, ngx_uint_t status,
 
     if (format == NGX_ZERTIBAN_STATUS_HTML) {
         ngx_zertiban_outcome_page(&out, &title, "bad", &why);
-        ngx_zertiban_frame_tail(&out);
+        ngx_zertiban_outcome_page_end(&out);
 
     } else {
         ngx_zertiban_out_text(&out, "{\"error\": ");
