@@ -148,6 +148,70 @@ unlike($page->{body}, qr/\Q$uuid\E/, 'nor a tenant');
 $t->finish();
 
 
+# nothing that a token is for
+
+$t = Zertiban::Nginx->new(workers => 1)->run(<<'EOF');
+    server {
+        listen 127.0.0.1:%%PORT%%;
+
+        location = /status { zertiban_status html; }
+    }
+EOF
+
+verdict_is($t, 'no location has "zertiban on"' =~ s/"/&quot;/gr,
+           'a gateway that is none yet');
+like(advice(), qr/zertiban on/, 'says what makes it one');
+
+$t->finish();
+
+
+# credentials that requests name
+
+my $asked = Zertiban::IdP->new(expires_in => 12);
+my $asked_down = 0;
+
+$asked->answer(sub {
+    my ($request) = @_;
+
+    return Zertiban::IdP::json(500) if $asked_down;
+    return $asked->issue($request) if $request->{client_id} =~ /good/;
+    return Zertiban::IdP::json(401, error => 'invalid_client');
+});
+
+$t = start_nginx({ }, server => "location /any {
+                                     zertiban_token_endpoint @{[$asked->url()]};
+                                     zertiban_client_id \$arg_client;
+                                     proxy_pass http://%%API%%;
+                                 }");
+
+verdict_is($t, 'no credential is in use', 'before the first request');
+like($page->{body}, qr{<dt>credentials</dt><dd>none<}, 'there are none');
+
+$t->get('/any?client=good');
+verdict_is($t, '1 credential that requests name has a token', 'one');
+is(scalar(() = $page->{body} =~ /try now/g), 0, 'which cannot be tried');
+
+$t->get('/any?client=good2');
+verdict_is($t, '2 credentials that requests name have a token', 'two');
+
+$asked_down = 1;
+ok(wait_until(sub {
+       $t->get('/any?client=good');
+       verdict($t) =~ /^refresh fails for \d credentials? that requests name$/;
+   }, 12), 'of which the tokens will end');
+like($page->{body}, qr/<h1 class="care">/, 'in yellow');
+
+$asked_down = 0;
+$t->get('/any?client=good3');
+$t->get('/any?client=wrong');
+verdict_is($t, 'no token for 1 credential that requests name',
+           'of which one is refused', 12);
+like(advice(), qr/^wrong: .* refuses .*, no token so far/,
+     'and never had a token');
+
+$t->finish();
+
+
 # one is refused, and what is said is dangerous
 
 my $hostile = '<script>alert(1)</script>&"\'';
@@ -251,9 +315,15 @@ verdict_is($t, 'the credential has a token', 'a token');
 
 $ends->answer(Zertiban::IdP::json(500));
 
-verdict_is($t, 'refresh fails for 1 of 1 credentials', 'that will end', 12);
+verdict_is($t, 'refresh fails for the credential', 'that will end', 12);
 like($page->{body}, qr/<h1 class="care">/, 'in yellow');
 like($page->{body}, qr/valid, refresh fails/, 'while calls go on');
+
+verdict_is($t, 'the credential has no token', 'that has ended', 12);
+like(advice(), qr/^one: .*out of order.*, last token 1\d s ago$/,
+     'and since when');
+like($page->{body}, qr/ok, \d+ failed<br><small>last token 1\d s ago</,
+     'in its row, too');
 
 $t->finish();
 
@@ -276,7 +346,8 @@ verdict_is($t, 'the credential has a token, but the newest secret is refused',
            'an older pair is used');
 like(advice(), qr/old: the token endpoint refuses the newest secret/,
      'and why is said');
-like($page->{body}, qr/old<.*pair 2 of 2.*until $soon/, 'in its row, too');
+like($page->{body}, qr/old<.*pair 2 of 2.*until $soon.*refused: <bdi>new</,
+     'in its row, too');
 
 $accounts->accept(NEW);
 $accounts->revoke(NEW);

@@ -341,6 +341,10 @@ like($response->{body}, qr{<title>no new token: idp_rejected_client },
 like($response->{body}, qr/invalid_client/, '... with the reason');
 like($response->{body}, qr/go on with the token that is there/,
      '... and that no request fails');
+like($response->{body}, qr{<b>the token endpoint refuses the newest secret},
+     '... and what to do');
+like($response->{body}, qr{<bdi>old</bdi> <code>$id{page}<},
+     '... of which credential');
 unlike($response->{body}, qr/<script|https?:|src=/,
        '... and needs nothing else');
 like(join(' ', $response->header('Content-Type')), qr{^text/html},
@@ -351,6 +355,7 @@ $response = (try_now($t, $id{page}, uri => '/html'))[0];
 
 like($response->{body}, qr{<h1 class="good">the credential works</h1>},
      'it says that a credential works');
+unlike($response->{body}, qr/<li>/, '... with nothing to do');
 
 
 # -- a token that is old enough

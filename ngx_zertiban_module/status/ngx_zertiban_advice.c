@@ -150,10 +150,10 @@ ngx_zertiban_advice_t  ngx_zertiban_advices[] = {
 
     ngx_zertiban_advice_of(
         "the token endpoint refuses the newest secret, an older one is used",
-        "Calls go on as long as the older one is good: put the right one in "
-        "the place of the newest. In a file of "
-        "<code>zertiban_credentials_file</code> that is its first line, and no "
-        "reload is needed; otherwise reload nginx."),
+        "Calls go on as long as the older one is good: correct the newest, or "
+        "create another. In a file of <code>zertiban_credentials_file</code> "
+        "it is the first line, and no reload is needed; otherwise reload "
+        "nginx."),
 
     ngx_zertiban_advice_of(
         "the pair in use is past the date in its file",

@@ -48,7 +48,7 @@ static ngx_str_t  ngx_zertiban_frame_style = ngx_string(
     "border-bottom:1px solid var(--line)}"
     "thead th{color:var(--soft);font-size:.85rem;font-weight:600}"
     "tbody th{font-weight:600}tbody th small{font-weight:400}"
-    ".state{font-weight:600}.n{white-space:nowrap}"
+    ".state{font-weight:600;min-width:6.5rem}.n{white-space:nowrap}"
     "tbody th,td:last-child{overflow-wrap:anywhere;min-width:11rem}"
     "button{font:inherit;font-size:.85rem;padding:.15rem .6rem}"
     "form{margin:.3rem 0 0}"

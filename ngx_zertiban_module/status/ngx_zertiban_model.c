@@ -300,7 +300,7 @@ int64_t
 ngx_zertiban_entry_obtained(ngx_zertiban_model_t *model,
     ngx_zertiban_entry_t *e)
 {
-    if (e->survey.token) {
+    if (e->survey.obtained) {
         return ngx_zertiban_model_time(model, e->survey.obtained);
     }
 

@@ -7,10 +7,12 @@
 
 
 #include "ngx_zertiban_outcome.h"
+#include "ngx_zertiban_advice.h"
 #include "ngx_zertiban_answer.h"
 #include "ngx_zertiban_frame.h"
 #include "ngx_zertiban_gate.h"
 #include "ngx_zertiban_names.h"
+#include "ngx_zertiban_row.h"
 
 
 /* what both formats tell; -1: there is none */
@@ -41,12 +43,14 @@ static void ngx_zertiban_outcome_json(ngx_zertiban_out_t *out,
 static void ngx_zertiban_outcome_json_number(ngx_zertiban_out_t *out,
     const char *name, ngx_int_t n);
 static void ngx_zertiban_outcome_html(ngx_zertiban_out_t *out,
-    ngx_zertiban_facts_t *facts);
+    ngx_zertiban_facts_t *facts, ngx_zertiban_entry_t *e);
+static void ngx_zertiban_outcome_html_advice(ngx_zertiban_out_t *out,
+    ngx_zertiban_entry_t *e);
 static void ngx_zertiban_outcome_html_time(ngx_zertiban_out_t *out,
     const char *name, ngx_int_t s);
 static void ngx_zertiban_outcome_page(ngx_zertiban_out_t *out,
     ngx_str_t *title, const char *class, ngx_str_t *reason);
-static void ngx_zertiban_outcome_page_end(ngx_zertiban_out_t *out);
+static void ngx_zertiban_outcome_tail(ngx_zertiban_out_t *out);
 static ngx_zertiban_status_e ngx_zertiban_outcome_format(
     ngx_http_request_t *r);
 
@@ -57,6 +61,7 @@ ngx_zertiban_outcome(ngx_http_request_t *r, ngx_zertiban_tried_t *tried)
     ngx_msec_t                  next;
     ngx_zertiban_out_t          out;
     ngx_zertiban_facts_t        facts;
+    ngx_zertiban_entry_t        e;
     ngx_zertiban_status_e       format;
     ngx_zertiban_survey_t       survey;
     ngx_zertiban_credential_t  *credential;
@@ -75,7 +80,11 @@ ngx_zertiban_outcome(ngx_http_request_t *r, ngx_zertiban_tried_t *tried)
     format = ngx_zertiban_outcome_format(r);
 
     if (format == NGX_ZERTIBAN_STATUS_HTML) {
-        ngx_zertiban_outcome_html(&out, &facts);
+        ngx_memzero(&e, sizeof(ngx_zertiban_entry_t));
+        e.survey = survey;
+
+        ngx_zertiban_entry_name(&e, credential);
+        ngx_zertiban_outcome_html(&out, &facts, &e);
 
     } else {
         ngx_zertiban_outcome_json(&out, &facts);
@@ -240,7 +249,8 @@ ngx_zertiban_outcome_json_number(ngx_zertiban_out_t *out, const char *name,
 
 
 static void
-ngx_zertiban_outcome_html(ngx_zertiban_out_t *out, ngx_zertiban_facts_t *facts)
+ngx_zertiban_outcome_html(ngx_zertiban_out_t *out, ngx_zertiban_facts_t *facts,
+    ngx_zertiban_entry_t *e)
 {
     ngx_str_t  title;
     u_char     buf[64];
@@ -258,12 +268,18 @@ ngx_zertiban_outcome_html(ngx_zertiban_out_t *out, ngx_zertiban_facts_t *facts)
     ngx_zertiban_outcome_page(out, &title, facts->error ? "bad" : "good",
                               &facts->reason);
 
+    if (facts->error) {
+        ngx_zertiban_outcome_html_advice(out, e);
+    }
+
     if (facts->error && facts->expires_in > 0) {
         ngx_zertiban_out_text(out, "<p>Requests go on with the token that is "
                                    "there.</p>\n");
     }
 
-    ngx_zertiban_out_text(out, "<dl>\n<dt>credential</dt><dd><code>");
+    ngx_zertiban_out_text(out, "<dl>\n<dt>credential</dt><dd>");
+    ngx_zertiban_row_name(out, e);
+    ngx_zertiban_out_text(out, " <code>");
     ngx_zertiban_out_fingerprint(out, facts->key);
     ngx_zertiban_out_text(out, "</code></dd>\n");
 
@@ -278,7 +294,33 @@ ngx_zertiban_outcome_html(ngx_zertiban_out_t *out, ngx_zertiban_facts_t *facts)
 
     ngx_zertiban_out_text(out, "</dl>\n");
 
-    ngx_zertiban_outcome_page_end(out);
+    ngx_zertiban_outcome_tail(out);
+}
+
+
+/* what the status says of it, if that is of an exchange */
+
+static void
+ngx_zertiban_outcome_html_advice(ngx_zertiban_out_t *out,
+    ngx_zertiban_entry_t *e)
+{
+    ngx_zertiban_advice_e  kind;
+
+    kind = ngx_zertiban_advice(e);
+
+    if (kind == NGX_ZERTIBAN_ADVICE_NONE
+        || kind == NGX_ZERTIBAN_ADVICE_STARTS)
+    {
+        return;
+    }
+
+    ngx_zertiban_out_text(out, "<ul class=\"todo\">\n<li><b>");
+    ngx_zertiban_out_data(out, ngx_zertiban_advices[kind].what.data,
+                          ngx_zertiban_advices[kind].what.len);
+    ngx_zertiban_out_text(out, "</b>\n<p>");
+    ngx_zertiban_out_data(out, ngx_zertiban_advices[kind].todo.data,
+                          ngx_zertiban_advices[kind].todo.len);
+    ngx_zertiban_out_text(out, "</p></li>\n</ul>\n");
 }
 
 
@@ -317,10 +359,9 @@ ngx_zertiban_outcome_page(ngx_zertiban_out_t *out, ngx_str_t *title,
 /* the link leads to where the form was, without sending it again */
 
 static void
-ngx_zertiban_outcome_page_end(ngx_zertiban_out_t *out)
+ngx_zertiban_outcome_tail(ngx_zertiban_out_t *out)
 {
     ngx_zertiban_out_text(out, "<p><a href=\"\">back to the status</a></p>\n");
-
     ngx_zertiban_frame_tail(out);
 }
 
@@ -351,7 +392,7 @@ ngx_zertiban_outcome_refused(ngx_http_request_t *r, ngx_uint_t status,
 
     if (format == NGX_ZERTIBAN_STATUS_HTML) {
         ngx_zertiban_outcome_page(&out, &title, "bad", &why);
-        ngx_zertiban_outcome_page_end(&out);
+        ngx_zertiban_outcome_tail(&out);
 
     } else {
         ngx_zertiban_out_text(&out, "{\"error\": ");

@@ -22,6 +22,11 @@
 
 static void ngx_zertiban_page_verdict(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_notice_t *notices);
+static void ngx_zertiban_page_share(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model, ngx_uint_t n, const char *verb);
+static void ngx_zertiban_page_asked(ngx_zertiban_out_t *out, ngx_uint_t n);
+static void ngx_zertiban_page_well(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model);
 static ngx_str_t *ngx_zertiban_page_but(ngx_zertiban_model_t *model,
     ngx_zertiban_notice_t *notices);
 static void ngx_zertiban_page_about(ngx_zertiban_out_t *out,
@@ -31,7 +36,8 @@ static void ngx_zertiban_page_todo(ngx_zertiban_out_t *out,
 static ngx_uint_t ngx_zertiban_page_kind(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_advice_e kind);
 static void ngx_zertiban_page_item(ngx_zertiban_out_t *out,
-    ngx_zertiban_advice_t *advice, ngx_zertiban_entry_t *e);
+    ngx_zertiban_model_t *model, ngx_zertiban_advice_t *advice,
+    ngx_zertiban_entry_t *e, ngx_uint_t n);
 static void ngx_zertiban_page_notice(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_notice_t *notice);
 static void ngx_zertiban_page_table(ngx_zertiban_out_t *out,
@@ -76,6 +82,7 @@ ngx_zertiban_page(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
                      model->down ? "bad"
                      : (model->stale
                         || model->standings[NGX_ZERTIBAN_FAILING]
+                        || model->standings[NGX_ZERTIBAN_DELAYED]
                         || ngx_zertiban_page_but(model, notices))
                      ? "care" : "good");
     ngx_zertiban_out_html(out, &title);
@@ -96,9 +103,7 @@ ngx_zertiban_page_verdict(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_notice_t *notices)
 {
     ngx_str_t   *but;
-    ngx_uint_t   n;
-
-    n = model->named;
+    ngx_uint_t  *standings;
 
     if (model->zone == NULL) {
         ngx_zertiban_out_text(out, "no location has \"zertiban on\"");
@@ -106,43 +111,97 @@ ngx_zertiban_page_verdict(ngx_zertiban_out_t *out,
     }
 
     if (model->down) {
-        ngx_zertiban_out(out, "%ui of %ui credentials %s no token",
-                         model->down, n, (model->down == 1) ? "has" : "have");
+        ngx_zertiban_page_share(out, model, model->down,
+                                (model->down == 1) ? "has no token"
+                                                   : "have no token");
         return;
     }
 
     if (model->stale) {
-        ngx_zertiban_out(out, "refresh fails for %ui of %ui credentials",
-                         model->stale, n);
+        ngx_zertiban_out_text(out, "refresh fails for ");
+        ngx_zertiban_page_share(out, model, model->stale, NULL);
         return;
     }
 
-    if (model->standings[NGX_ZERTIBAN_FAILING]) {
-        ngx_zertiban_out(out, "no token for %ui credentials that requests name",
-                         model->standings[NGX_ZERTIBAN_FAILING]);
+    /* now these are of requests only */
+
+    standings = model->standings;
+
+    if (standings[NGX_ZERTIBAN_FAILING]) {
+        ngx_zertiban_out_text(out, "no token for ");
+        ngx_zertiban_page_asked(out, standings[NGX_ZERTIBAN_FAILING]);
         return;
     }
 
-    if (n == 0) {
-        n = model->standings[NGX_ZERTIBAN_VALID]
-            + model->standings[NGX_ZERTIBAN_REFRESHING]
-            + model->standings[NGX_ZERTIBAN_DELAYED];
-
-        ngx_zertiban_out(out, "%ui credential%s that requests name %s a token",
-                         n, (n == 1) ? "" : "s", (n == 1) ? "has" : "have");
-
-    } else if (n == 1) {
-        ngx_zertiban_out_text(out, "the credential has a token");
-
-    } else {
-        ngx_zertiban_out(out, "all %ui credentials have a token", n);
+    if (standings[NGX_ZERTIBAN_DELAYED]) {
+        ngx_zertiban_out_text(out, "refresh fails for ");
+        ngx_zertiban_page_asked(out, standings[NGX_ZERTIBAN_DELAYED]);
+        return;
     }
+
+    ngx_zertiban_page_well(out, model);
 
     but = ngx_zertiban_page_but(model, notices);
 
     if (but) {
         ngx_zertiban_out(out, ", but %V", but);
     }
+}
+
+
+/* "n" of those that the configuration names, with a verb or without */
+
+static void
+ngx_zertiban_page_share(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
+    ngx_uint_t n, const char *verb)
+{
+    if (model->named == 1) {
+        ngx_zertiban_out_text(out, "the credential");
+
+    } else {
+        ngx_zertiban_out(out, "%ui of %ui credentials", n, model->named);
+    }
+
+    if (verb) {
+        ngx_zertiban_out(out, " %s", verb);
+    }
+}
+
+
+static void
+ngx_zertiban_page_asked(ngx_zertiban_out_t *out, ngx_uint_t n)
+{
+    ngx_zertiban_out(out, "%ui credential%s that requests name", n,
+                     (n == 1) ? "" : "s");
+}
+
+
+static void
+ngx_zertiban_page_well(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model)
+{
+    ngx_uint_t  n;
+
+    if (model->named == 1) {
+        ngx_zertiban_out_text(out, "the credential has a token");
+        return;
+    }
+
+    if (model->named) {
+        ngx_zertiban_out(out, "all %ui credentials have a token",
+                         model->named);
+        return;
+    }
+
+    n = model->standings[NGX_ZERTIBAN_VALID]
+        + model->standings[NGX_ZERTIBAN_REFRESHING];
+
+    if (n == 0) {
+        ngx_zertiban_out_text(out, "no credential is in use");
+        return;
+    }
+
+    ngx_zertiban_page_asked(out, n);
+    ngx_zertiban_out(out, " %s a token", (n == 1) ? "has" : "have");
 }
 
 
@@ -226,7 +285,11 @@ ngx_zertiban_page_todo(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
         n++;
     }
 
-    if (n == 0) {
+    if (model->zone == NULL) {
+        ngx_zertiban_out_text(out, "<li>Requests get a token in locations with "
+                                   "<code>zertiban on</code>.</li>\n");
+
+    } else if (n == 0) {
         ngx_zertiban_out_text(out, "<li>There is nothing to do.</li>\n");
     }
 
@@ -276,7 +339,7 @@ ngx_zertiban_page_kind(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
     }
 
     ngx_zertiban_out_text(out, ": ");
-    ngx_zertiban_page_item(out, &ngx_zertiban_advices[kind], first);
+    ngx_zertiban_page_item(out, model, &ngx_zertiban_advices[kind], first, n);
 
     return n;
 }
@@ -285,8 +348,8 @@ ngx_zertiban_page_kind(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
 /* of the first one of those that have the same trouble */
 
 static void
-ngx_zertiban_page_item(ngx_zertiban_out_t *out, ngx_zertiban_advice_t *advice,
-    ngx_zertiban_entry_t *e)
+ngx_zertiban_page_item(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
+    ngx_zertiban_advice_t *advice, ngx_zertiban_entry_t *e, ngx_uint_t n)
 {
     ngx_zertiban_out_text(out, "<b>");
     ngx_zertiban_out_data(out, advice->what.data, advice->what.len);
@@ -297,7 +360,14 @@ ngx_zertiban_page_item(ngx_zertiban_out_t *out, ngx_zertiban_advice_t *advice,
     if (e->endpoint.len) {
         ngx_zertiban_out_text(out, "\n<p><small>token endpoint <code>");
         ngx_zertiban_out_html(out, &e->endpoint);
-        ngx_zertiban_out_text(out, "</code></small></p>");
+        ngx_zertiban_out_text(out, "</code>");
+
+        if (n == 1 && e->survey.failures) {
+            ngx_zertiban_out_text(out, ", ");
+            ngx_zertiban_row_obtained(out, model, e);
+        }
+
+        ngx_zertiban_out_text(out, "</small></p>");
     }
 
     ngx_zertiban_out_text(out, "</li>\n");
@@ -454,9 +524,11 @@ ngx_zertiban_page_zone(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model)
     ngx_zertiban_frame_number(out, info->size / 1024);
     ngx_zertiban_out_text(out, " KB in use, ");
     ngx_zertiban_frame_number(out, info->evictions);
-    ngx_zertiban_out_text(out, " tokens thrown out, emptied ");
+    ngx_zertiban_out(out, " token%s thrown out, emptied ",
+                     (info->evictions == 1) ? "" : "s");
     ngx_zertiban_frame_number(out, info->resets);
-    ngx_zertiban_out_text(out, " times</dd>\n<dt>credentials</dt><dd>");
+    ngx_zertiban_out(out, " time%s</dd>\n<dt>credentials</dt><dd>",
+                     (info->resets == 1) ? "" : "s");
 
     n = 0;
 
@@ -467,6 +539,10 @@ ngx_zertiban_page_zone(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model)
             ngx_zertiban_frame_number(out, model->standings[i]);
             ngx_zertiban_out(out, " %V", ngx_zertiban_standing_name(i));
         }
+    }
+
+    if (n == 0) {
+        ngx_zertiban_out_text(out, "none");
     }
 
     ngx_zertiban_out_text(out, "</dd>\n</dl>\n");

@@ -12,13 +12,15 @@
 #include "ngx_zertiban_names.h"
 
 
+static void ngx_zertiban_row_refused(ngx_zertiban_out_t *out,
+    ngx_zertiban_entry_t *e);
 static void ngx_zertiban_row_host(ngx_zertiban_out_t *out, ngx_str_t *url);
 static void ngx_zertiban_row_state(ngx_zertiban_out_t *out,
     ngx_zertiban_entry_t *e);
 static void ngx_zertiban_row_token(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_entry_t *e);
 static void ngx_zertiban_row_exchanges(ngx_zertiban_out_t *out,
-    ngx_zertiban_entry_t *e);
+    ngx_zertiban_model_t *model, ngx_zertiban_entry_t *e);
 static void ngx_zertiban_row_failure(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_entry_t *e);
 static void ngx_zertiban_row_form(ngx_zertiban_out_t *out,
@@ -46,6 +48,9 @@ ngx_zertiban_row(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
         ngx_zertiban_out_fingerprint(out, e->survey.key);
         ngx_zertiban_out_text(out, "</code> ");
         ngx_zertiban_row_host(out, &e->endpoint);
+
+    } else {
+        ngx_zertiban_out_text(out, "not used by this worker process");
     }
 
     if (e->scope.len) {
@@ -65,11 +70,15 @@ ngx_zertiban_row(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
         ngx_zertiban_out_date(out, e->expires);
     }
 
+    if (e->fallback) {
+        ngx_zertiban_row_refused(out, e);
+    }
+
     ngx_zertiban_out_text(out, "</small></th>");
 
     ngx_zertiban_row_state(out, e);
     ngx_zertiban_row_token(out, model, e);
-    ngx_zertiban_row_exchanges(out, e);
+    ngx_zertiban_row_exchanges(out, model, e);
     ngx_zertiban_row_failure(out, model, e);
 
     if (form && e->credential) {
@@ -95,6 +104,47 @@ ngx_zertiban_row_name(ngx_zertiban_out_t *out, ngx_zertiban_entry_t *e)
     ngx_zertiban_out_text(out, "<code>");
     ngx_zertiban_out_fingerprint(out, e->survey.key);
     ngx_zertiban_out_text(out, "</code>");
+}
+
+
+void
+ngx_zertiban_row_obtained(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model, ngx_zertiban_entry_t *e)
+{
+    if (e->survey.obtained == 0) {
+        ngx_zertiban_out_text(out, "no token so far");
+        return;
+    }
+
+    ngx_zertiban_out_text(out, "last token ");
+    ngx_zertiban_frame_span(out, ngx_zertiban_before(e->survey.obtained,
+                                                     model->msec)
+                                 ? model->msec - e->survey.obtained : 0);
+    ngx_zertiban_out_text(out, " ago");
+}
+
+
+/* the client ids of pairs before the one in use */
+
+static void
+ngx_zertiban_row_refused(ngx_zertiban_out_t *out, ngx_zertiban_entry_t *e)
+{
+    ngx_uint_t                 i, n;
+    ngx_zertiban_pair_list_t  *list;
+
+    list = &e->credential->pairs->list;
+    n = 0;
+
+    for (i = 0; i < list->tags.n && i + 1 != e->pair; i++) {
+
+        if (ngx_zertiban_entry_refused(e, i) == NULL) {
+            continue;
+        }
+
+        ngx_zertiban_out(out, "%s<bdi>", n++ ? ", " : "<br>refused: ");
+        ngx_zertiban_out_html(out, &list->elts[i].id);
+        ngx_zertiban_out_text(out, "</bdi>");
+    }
 }
 
 
@@ -172,7 +222,8 @@ ngx_zertiban_row_token(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
 
 
 static void
-ngx_zertiban_row_exchanges(ngx_zertiban_out_t *out, ngx_zertiban_entry_t *e)
+ngx_zertiban_row_exchanges(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model, ngx_zertiban_entry_t *e)
 {
     ngx_uint_t             i, failed;
     ngx_zertiban_times_t  *times;
@@ -204,6 +255,12 @@ ngx_zertiban_row_exchanges(ngx_zertiban_out_t *out, ngx_zertiban_entry_t *e)
     ngx_zertiban_out_text(out, " ok, ");
     ngx_zertiban_frame_number(out, failed);
     ngx_zertiban_out_text(out, " failed");
+
+    if (e->survey.obtained) {
+        ngx_zertiban_out_text(out, "<br><small>");
+        ngx_zertiban_row_obtained(out, model, e);
+        ngx_zertiban_out_text(out, "</small>");
+    }
 
     times = &e->record.times;
 

@@ -21,5 +21,10 @@ void ngx_zertiban_row(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
 
 void ngx_zertiban_row_name(ngx_zertiban_out_t *out, ngx_zertiban_entry_t *e);
 
+/* writes how long ago there was a token last, or that there was none */
+
+void ngx_zertiban_row_obtained(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model, ngx_zertiban_entry_t *e);
+
 
 #endif /* _NGX_ZERTIBAN_ROW_H_INCLUDED_ */

@@ -33,7 +33,7 @@ typedef struct {
 
     /* moments of ngx_current_msec's time */
 
-    ngx_msec_t                  obtained;       /* if "token" */
+    ngx_msec_t                  obtained;       /* the last token, 0: never */
     ngx_msec_t                  usable;         /* until then, if "token" */
     ngx_msec_t                  next;           /* exchange, if "planned" */
 
