@@ -318,6 +318,52 @@ ok(wait_until(sub { served($t) == $served + 230 }),
 $t->finish();
 
 
+# what waits in them, and was told: the zone is that of one process
+
+$idp = Zertiban::IdP->new();
+$t = start_nginx(workers => 1);
+
+since($t, $requests);
+$t->{workers} = 24;
+$t->reload($config);
+
+for my $end (qw(reload kill_worker)) {
+    $idp->hold();
+
+    my (%first, %second);
+
+    for my $client ($t->connect_workers(2)) {
+        my $of = $first{$client->{worker}} ? \%second : \%first;
+        $of->{$client->{worker}} = $client;
+    }
+
+    @waiting = map { ask($_, "/any?tenant=some&client=$end") } values %first;
+
+    wait_until { $idp->held() };
+    ask($_, '/metrics')->response() for values %second;
+
+    if ($end eq 'reload') {
+        $idp->answer();
+        $idp->release();
+
+        is(statuses(@waiting), '200: 24', 'requests that have waited');
+        $t->reload();
+        is(since($t, $requests), result(wait => 24),
+           'are none that were aborted when their processes end');
+
+    } else {
+        $t->kill_worker($_) for $t->workers();
+        wait_until { $t->workers() == 24 };
+        is(statuses(@waiting), '0: 24', 'requests of processes that die');
+    }
+
+    is(metrics($t, '/metrics')->{zertiban_requests_waiting}, 0,
+       'nobody waits there');
+}
+
+$t->finish(allow => qr/exited on signal 9/);
+
+
 # a zone that is emptied
 
 $idp = Zertiban::IdP->new();
@@ -374,6 +420,14 @@ is($now->{'zertiban_requests_total{result="hit"}'}
 $t->finish();
 
 done_testing();
+
+
+sub ask {
+    my ($client, $uri) = @_;
+
+    return $client->send(join "\r\n", "GET $uri HTTP/1.1", 'Host: localhost',
+                         'Connection: close', '', '');
+}
 
 
 # without a token or a wait, and the first one

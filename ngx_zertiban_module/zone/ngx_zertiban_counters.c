@@ -353,15 +353,28 @@ ngx_zertiban_counters_add_handler(ngx_event_t *ev)
 }
 
 
-/* to the slot of all that have none */
+/*
+ * To the slot of all that have none; but what waits now stays here: nobody
+ * could take it back for a process that has died.
+ */
 
 static void
 ngx_zertiban_counters_add(ngx_zertiban_ledger_t *ledger)
 {
+    ngx_atomic_uint_t      waiting;
+    ngx_zertiban_tally_t  *tally;
+
+    tally = &ngx_zertiban_counters_local.tallies[0];
+
+    waiting = tally->waiting;
+    tally->waiting = 0;
+
     ngx_zertiban_counters_move(
                  (ngx_atomic_t *) ngx_zertiban_counters_at(ledger, 0),
                  (ngx_atomic_t *) &ngx_zertiban_counters_local,
                  sizeof(ngx_zertiban_counters_t) / sizeof(ngx_atomic_t));
+
+    tally->waiting = waiting;
 }
 
 
