@@ -364,6 +364,38 @@ for my $end (qw(reload kill_worker)) {
 $t->finish(allow => qr/exited on signal 9/);
 
 
+# more credentials than records, a configuration that cannot be loaded, and one
+# that names another credential before the others
+
+$idp = Zertiban::IdP->new();
+$t = Zertiban::Nginx->new(workers => 1);
+
+my @names = map { "name-$_" } 1 .. 30;
+my $ok = qr/^zertiban_exchanges_total\{credential="[0-9a-f]+",result="ok"/;
+
+$t->run(named(@names), API => $api->address(), IDP => $idp->url());
+
+wait_until { sum_of(metrics($t, '/metrics'), $exchanges) == 30 };
+
+my $was = metrics($t, '/metrics');
+my @recorded = grep { $_ =~ $ok } keys %$was;
+
+cmp_ok(scalar @recorded, '<', 30, 'not all credentials have a record');
+cmp_ok(scalar @recorded, '>', 3, 'but some have');
+
+$t->config("server { listen unix:%%DIR%%/none/socket; }\n" . named(@names));
+kill 'HUP', $t->{pid};
+wait_until { $t->error_log(qr/bind\(\) to unix/) };
+$t->reload(named('another', @names));
+
+my $is = metrics($t, '/metrics');
+
+is_deeply([map { $is->{$_} } @recorded], [(1) x @recorded],
+          'who has a record keeps it while it is named');
+
+$t->finish(allow => qr/bind\(\) to unix/);
+
+
 # a zone that is emptied
 
 $idp = Zertiban::IdP->new();
@@ -427,6 +459,32 @@ sub ask {
 
     return $client->send(join "\r\n", "GET $uri HTTP/1.1", 'Host: localhost',
                          'Connection: close', '', '');
+}
+
+
+# a configuration with a location for each client
+
+sub named {
+    return <<'EOF' . join('', map { <<"EOF" } @_) . "    }\n";
+    zertiban_zone numbers:32k;
+
+    zertiban on;
+    zertiban_token_endpoint %%IDP%%;
+    zertiban_tenant_id 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11;
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+
+        location = /metrics {
+            zertiban_status prometheus;
+        }
+EOF
+        location /$_ {
+            zertiban_client_id $_;
+            zertiban_client_secret secret-of-$_;
+            proxy_pass http://%%API%%;
+        }
+EOF
 }
 
 

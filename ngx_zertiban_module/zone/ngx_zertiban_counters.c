@@ -142,14 +142,13 @@ ngx_zertiban_counters_index(ngx_zertiban_ledger_t *ledger,
 
 
 ngx_zertiban_record_t *
-ngx_zertiban_counters_record(ngx_zertiban_ledger_t *ledger, u_char *key,
+ngx_zertiban_counters_known(ngx_zertiban_ledger_t *ledger, u_char *key,
     ngx_uint_t configuration)
 {
     ngx_uint_t              i;
-    ngx_zertiban_record_t  *record, *room;
+    ngx_zertiban_record_t  *record;
 
     record = ngx_zertiban_counters_other(ledger);
-    room = NULL;
 
     for (i = 1; i < ledger->records; i++) {
 
@@ -159,7 +158,29 @@ ngx_zertiban_counters_record(ngx_zertiban_ledger_t *ledger, u_char *key,
             record[i].configuration = configuration;
             return &record[i];
         }
+    }
 
+    return NULL;
+}
+
+
+ngx_zertiban_record_t *
+ngx_zertiban_counters_record(ngx_zertiban_ledger_t *ledger, u_char *key,
+    ngx_uint_t configuration)
+{
+    ngx_uint_t              i;
+    ngx_zertiban_record_t  *record, *room, *known;
+
+    known = ngx_zertiban_counters_known(ledger, key, configuration);
+
+    if (known) {
+        return known;
+    }
+
+    record = ngx_zertiban_counters_other(ledger);
+    room = NULL;
+
+    for (i = 1; i < ledger->records; i++) {
         if (room == NULL || record[i].configuration < room->configuration) {
             room = &record[i];
         }
