@@ -142,14 +142,13 @@ ngx_zertiban_counters_index(ngx_zertiban_ledger_t *ledger,
 
 
 ngx_zertiban_record_t *
-ngx_zertiban_counters_record(ngx_zertiban_ledger_t *ledger, u_char *key,
+ngx_zertiban_counters_known(ngx_zertiban_ledger_t *ledger, u_char *key,
     ngx_uint_t configuration)
 {
     ngx_uint_t              i;
-    ngx_zertiban_record_t  *record, *room;
+    ngx_zertiban_record_t  *record;
 
     record = ngx_zertiban_counters_other(ledger);
-    room = NULL;
 
     for (i = 1; i < ledger->records; i++) {
 
@@ -159,7 +158,29 @@ ngx_zertiban_counters_record(ngx_zertiban_ledger_t *ledger, u_char *key,
             record[i].configuration = configuration;
             return &record[i];
         }
+    }
 
+    return NULL;
+}
+
+
+ngx_zertiban_record_t *
+ngx_zertiban_counters_record(ngx_zertiban_ledger_t *ledger, u_char *key,
+    ngx_uint_t configuration)
+{
+    ngx_uint_t              i;
+    ngx_zertiban_record_t  *record, *room, *known;
+
+    known = ngx_zertiban_counters_known(ledger, key, configuration);
+
+    if (known) {
+        return known;
+    }
+
+    record = ngx_zertiban_counters_other(ledger);
+    room = NULL;
+
+    for (i = 1; i < ledger->records; i++) {
         if (room == NULL || record[i].configuration < room->configuration) {
             room = &record[i];
         }
@@ -356,15 +377,28 @@ ngx_zertiban_counters_add_handler(ngx_event_t *ev)
 }
 
 
-/* to the slot of all that have none */
+/*
+ * To the slot of all that have none; but what waits now stays here: nobody
+ * could take it back for a process that has died.
+ */
 
 static void
 ngx_zertiban_counters_add(ngx_zertiban_ledger_t *ledger)
 {
+    ngx_atomic_uint_t      waiting;
+    ngx_zertiban_tally_t  *tally;
+
+    tally = &ngx_zertiban_counters_local.tallies[0];
+
+    waiting = tally->waiting;
+    tally->waiting = 0;
+
     ngx_zertiban_counters_move(
                  (ngx_atomic_t *) ngx_zertiban_counters_at(ledger, 0),
                  (ngx_atomic_t *) &ngx_zertiban_counters_local,
                  sizeof(ngx_zertiban_counters_t) / sizeof(ngx_atomic_t));
+
+    tally->waiting = waiting;
 }
 
 

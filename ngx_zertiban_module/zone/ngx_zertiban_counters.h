@@ -124,9 +124,15 @@ size_t ngx_zertiban_counters_size(ngx_zertiban_ledger_t *ledger);
  * In the master process: the record of "key", for this configuration, whose
  * number grows; that of a credential that the last two do not name goes for it.
  * What has no room gets the first one.
+ *
+ * A number is lost with each configuration that could not be loaded, so at
+ * first ngx_zertiban_counters_known() has to say of all credentials that this
+ * one names them: or some would go for others.  It returns the record, or NULL.
  */
 
 ngx_zertiban_record_t *ngx_zertiban_counters_record(
+    ngx_zertiban_ledger_t *ledger, u_char *key, ngx_uint_t configuration);
+ngx_zertiban_record_t *ngx_zertiban_counters_known(
     ngx_zertiban_ledger_t *ledger, u_char *key, ngx_uint_t configuration);
 
 /* the record of all others */
