@@ -41,7 +41,8 @@ $idp->wait_for(MANY, 30) or die 'there are too few exchanges';
 
 # of a request that has begun to come, a worker waits for the rest
 
-my $client = Zertiban::Client->new($t->port())->send("GET /status HTTP/1.1\r\n");
+my $client = Zertiban::Client->new($t->port())->send(
+    "GET /status HTTP/1.1\r\n");
 
 $t->barrier('/status');
 

@@ -70,7 +70,7 @@ ngx_zertiban_row(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
         ngx_zertiban_out_date(out, e->expires);
     }
 
-    if (e->fallback) {
+    if (e->credential && e->fallback) {
         ngx_zertiban_row_refused(out, e);
     }
 

@@ -388,7 +388,7 @@ ngx_zertiban_counters_add(ngx_zertiban_ledger_t *ledger)
     ngx_atomic_uint_t      waiting;
     ngx_zertiban_tally_t  *tally;
 
-    tally = &ngx_zertiban_counters_local.tallies[0];
+    tally = &ngx_zertiban_counters_local.tally;
 
     waiting = tally->waiting;
     tally->waiting = 0;
