@@ -318,6 +318,84 @@ ok(wait_until(sub { served($t) == $served + 230 }),
 $t->finish();
 
 
+# what waits in them, and was told: the zone is that of one process
+
+$idp = Zertiban::IdP->new();
+$t = start_nginx(workers => 1);
+
+since($t, $requests);
+$t->{workers} = 24;
+$t->reload($config);
+
+for my $end (qw(reload kill_worker)) {
+    $idp->hold();
+
+    my (%first, %second);
+
+    for my $client ($t->connect_workers(2)) {
+        my $of = $first{$client->{worker}} ? \%second : \%first;
+        $of->{$client->{worker}} = $client;
+    }
+
+    @waiting = map { ask($_, "/any?tenant=some&client=$end") } values %first;
+
+    wait_until { $idp->held() };
+    ask($_, '/metrics')->response() for values %second;
+
+    if ($end eq 'reload') {
+        $idp->answer();
+        $idp->release();
+
+        is(statuses(@waiting), '200: 24', 'requests that have waited');
+        $t->reload();
+        is(since($t, $requests), result(wait => 24),
+           'are none that were aborted when their processes end');
+
+    } else {
+        $t->kill_worker($_) for $t->workers();
+        wait_until { $t->workers() == 24 };
+        is(statuses(@waiting), '0: 24', 'requests of processes that die');
+    }
+
+    is(metrics($t, '/metrics')->{zertiban_requests_waiting}, 0,
+       'nobody waits there');
+}
+
+$t->finish(allow => qr/exited on signal 9/);
+
+
+# more credentials than records, a configuration that cannot be loaded, and one
+# that names another credential before the others
+
+$idp = Zertiban::IdP->new();
+$t = Zertiban::Nginx->new(workers => 1);
+
+my @names = map { "name-$_" } 1 .. 30;
+my $ok = qr/^zertiban_exchanges_total\{credential="[0-9a-f]+",result="ok"/;
+
+$t->run(named(@names), API => $api->address(), IDP => $idp->url());
+
+wait_until { sum_of(metrics($t, '/metrics'), $exchanges) == 30 };
+
+my $was = metrics($t, '/metrics');
+my @recorded = grep { $_ =~ $ok } keys %$was;
+
+cmp_ok(scalar @recorded, '<', 30, 'not all credentials have a record');
+cmp_ok(scalar @recorded, '>', 3, 'but some have');
+
+$t->config("server { listen unix:%%DIR%%/none/socket; }\n" . named(@names));
+kill 'HUP', $t->{pid};
+wait_until { $t->error_log(qr/bind\(\) to unix/) };
+$t->reload(named('another', @names));
+
+my $is = metrics($t, '/metrics');
+
+is_deeply([map { $is->{$_} } @recorded], [(1) x @recorded],
+          'who has a record keeps it while it is named');
+
+$t->finish(allow => qr/bind\(\) to unix/);
+
+
 # a zone that is emptied
 
 $idp = Zertiban::IdP->new();
@@ -373,7 +451,64 @@ is($now->{'zertiban_requests_total{result="hit"}'}
 
 $t->finish();
 
+# the time of the last success stays when its token has ended
+
+$idp = Zertiban::IdP->new(expires_in => 1);
+$t = start_nginx(workers => 1);
+
+$idp->answer(Zertiban::IdP::json(503, error => 'it is down'));
+
+my ($up, $obtained);
+
+ok(wait_until(sub {
+       $now = metrics($t, '/metrics');
+       ($up) = grep { /^zertiban_credential_up/ } keys %$now;
+       $now->{$up} == 0 }), 'a token ends, and no other one comes');
+
+($obtained) = grep { /^zertiban_token_obtained/ } keys %$now;
+
+cmp_ok($now->{$obtained}, '>', time() - 60,
+       'but when the last one came is known');
+cmp_ok($now->{$obtained =~ s/_obtained_/_expiry_/r}, '==', 0,
+       'and that it has ended');
+
+$t->finish();
+
 done_testing();
+
+
+sub ask {
+    my ($client, $uri) = @_;
+
+    return $client->send(join "\r\n", "GET $uri HTTP/1.1", 'Host: localhost',
+                         'Connection: close', '', '');
+}
+
+
+# a configuration with a location for each client
+
+sub named {
+    return <<'EOF' . join('', map { <<"EOF" } @_) . "    }\n";
+    zertiban_zone numbers:32k;
+
+    zertiban on;
+    zertiban_token_endpoint %%IDP%%;
+    zertiban_tenant_id 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11;
+
+    server {
+        listen 127.0.0.1:%%PORT%%;
+
+        location = /metrics {
+            zertiban_status prometheus;
+        }
+EOF
+        location /$_ {
+            zertiban_client_id $_;
+            zertiban_client_secret secret-of-$_;
+            proxy_pass http://%%API%%;
+        }
+EOF
+}
 
 
 # without a token or a wait, and the first one

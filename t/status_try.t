@@ -16,10 +16,15 @@ use constant { NEW => 'new secret-of-new', OLD => 'old secret-of-old',
 
 my $api = Zertiban::API->new();
 my @names = qw(young right wrong garbage broken silent closed failing twice
-               left held page again flip same);
+               left gone held page again flip same);
 my %idp = map { $_ => Zertiban::IdP->new() } @names;
 my %accounts = map { $_ => Zertiban::Accounts->new($idp{$_}) } @names;
 my $t = Zertiban::Nginx->new(workers => 2);
+
+# answers when it is told to
+my $elsewhere = Zertiban::IdP->new();
+
+$elsewhere->hold();
 
 Zertiban::Secrets::secret('secret-of-wrong');
 
@@ -53,6 +58,16 @@ my $config = <<'EOT' . join('', map { <<"EOT" } @names) . "    }\n";
         location /html {
             zertiban_status html;
         }
+
+        location /after {
+            zertiban_status;
+            post_action /elsewhere;
+        }
+
+        location /elsewhere {
+            zertiban off;
+            proxy_pass %%ELSEWHERE%%;
+        }
 EOT
         location /$_ {
             zertiban_timeout @{[ $_ eq 'silent' ? 1 : 20 ]}s;
@@ -62,7 +77,7 @@ EOT
         }
 EOT
 
-$t->run($config, API => $api->address(),
+$t->run($config, API => $api->address(), ELSEWHERE => $elsewhere->url(),
         map { ("IDP_$_" => $idp{$_}->url()) } @names);
 
 my %id = map { $_ => fingerprint($t, "$_-file") } @names;
@@ -311,6 +326,29 @@ ok(wait_until(sub { served_by('left') eq 'new' }),
    '... and the new pair is used');
 
 
+# one whose request goes on elsewhere then
+
+put('gone', NEW, OLD);
+$n = $idp{gone}->count();
+$idp{gone}->hold();
+
+$client = start_try($t, $id{gone}, uri => '/after');
+
+next_exchange('gone', $n);
+$client->leave(reset => 1);
+wait_until { $elsewhere->held() } or die 'there is no post_action';
+
+$idp{gone}->release(sub { $accounts{gone}->answer($_[0]) });
+
+ok(wait_until(sub { served_by('gone') eq 'new' }),
+   'a client that leaves a post_action behind');
+
+$t->barrier('/young') for 1 .. 3;
+$elsewhere->release("HTTP/1.1 202 Later\r\nContent-Length: 0\r\n\r\n");
+
+is($t->logged('/after')->{status}, 202, '... which is what goes on');
+
+
 # -- a configuration that is loaded meanwhile
 
 put('garbage', OLD);
@@ -339,6 +377,8 @@ is($response->{status}, 502, 'a page has the same status');
 like($response->{body}, qr{<title>no new token: idp_rejected_client },
      '... and says it in its title');
 like($response->{body}, qr/invalid_client/, '... with the reason');
+like($response->{body}, qr/go on with the token that is there/,
+     '... and that no request fails');
 like($response->{body}, qr{<b>the token endpoint refuses the newest secret},
      '... and what to do');
 like($response->{body}, qr{<bdi>old</bdi> <code>$id{page}<},

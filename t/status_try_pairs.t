@@ -7,6 +7,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use JSON::PP qw(decode_json);
+
 use Zertiban::Accounts;
 use Zertiban::Test;
 use Zertiban::Try;
@@ -53,7 +55,7 @@ is($response->{status}, 503, 'it was tried a moment ago: not now');
 is($said->{outcome}, 'idp_rejected_client', '... and refused');
 is_deeply($said->{pair}, { used => 2, count => 2 }, 'the other one is used');
 
-ok(wait_until(sub { $accounts->tried(NEW) == 3 }, 30),
+ok(wait_until(sub { $accounts->tried(NEW) == 3 && at_rest() }, 30),
    'the refused one is tried after 5 and 10 s');
 
 my $last = now();
@@ -87,3 +89,12 @@ is($accounts->tried(NEW), 5, '... with one attempt');
 $t->finish();
 
 done_testing();
+
+
+# no exchange is in flight, whose outcome would be that of a request to try
+
+sub at_rest {
+    my $status = decode_json($t->get('/status')->{body});
+
+    return $status->{credentials}[0]{state} eq 'valid';
+}

@@ -81,7 +81,7 @@ ngx_zertiban_form_field(ngx_pool_t *pool, ngx_str_t *body, ngx_str_t *name,
 
         if (equals == NULL
             || (size_t) (equals - p) != name->len
-            || ngx_strncmp(p, name->data, name->len) != 0)
+            || ngx_memcmp(p, name->data, name->len) != 0)
         {
             continue;
         }

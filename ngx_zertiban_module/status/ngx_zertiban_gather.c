@@ -14,6 +14,10 @@
 
 #define NGX_ZERTIBAN_GATHER_STEPS  200
 
+/* ms, longer than all turns take */
+
+#define NGX_ZERTIBAN_GATHER_HOLD   60000
+
 /* s, between clocks that agree, and the way of an answer */
 
 #define NGX_ZERTIBAN_GATHER_AHEAD  60
@@ -43,6 +47,7 @@ static ngx_zertiban_gathering_t *ngx_zertiban_gather_create(
 static void ngx_zertiban_gather_start(ngx_zertiban_gathering_t *g);
 static void ngx_zertiban_gather_handler(ngx_event_t *ev);
 static ngx_int_t ngx_zertiban_gather_pause(ngx_zertiban_gathering_t *g);
+static void ngx_zertiban_gather_later(ngx_zertiban_gathering_t *g);
 static void ngx_zertiban_gather_cleanup(void *data);
 static ngx_int_t ngx_zertiban_gather_steps(ngx_zertiban_gathering_t *g);
 static ngx_int_t ngx_zertiban_gather_named(ngx_zertiban_gathering_t *g);
@@ -177,6 +182,14 @@ ngx_zertiban_gather_handler(ngx_event_t *ev)
 
     ngx_http_set_log_request(c->log, r);
 
+    if (ev->posted) {
+        ngx_delete_posted_event(ev);
+    }
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
     if (r->post_action != g->post_action) {
 
         /* the client has left, and the request goes on with another one */
@@ -185,7 +198,7 @@ ngx_zertiban_gather_handler(ngx_event_t *ev)
     }
 
     if (ngx_zertiban_gather_steps(g) == NGX_AGAIN) {
-        ngx_post_event(ev, &ngx_posted_next_events);
+        ngx_zertiban_gather_later(g);
         return;
     }
 
@@ -229,9 +242,19 @@ ngx_zertiban_gather_pause(ngx_zertiban_gathering_t *g)
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    ngx_post_event(&g->event, &ngx_posted_next_events);
+    ngx_zertiban_gather_later(g);
 
     return NGX_OK;
+}
+
+
+/* a worker that shuts down waits for timers, and for no posted event */
+
+static void
+ngx_zertiban_gather_later(ngx_zertiban_gathering_t *g)
+{
+    ngx_post_event(&g->event, &ngx_posted_next_events);
+    ngx_add_timer(&g->event, NGX_ZERTIBAN_GATHER_HOLD);
 }
 
 
@@ -242,6 +265,10 @@ ngx_zertiban_gather_cleanup(void *data)
 
     if (g->event.posted) {
         ngx_delete_posted_event(&g->event);
+    }
+
+    if (g->event.timer_set) {
+        ngx_del_timer(&g->event);
     }
 }
 

@@ -26,7 +26,7 @@ static void ngx_zertiban_json_entry(ngx_zertiban_out_t *out,
 static void ngx_zertiban_json_identity(ngx_zertiban_out_t *out,
     ngx_zertiban_entry_t *e);
 static void ngx_zertiban_json_token(ngx_zertiban_out_t *out,
-    ngx_zertiban_model_t *model, ngx_zertiban_survey_t *survey);
+    ngx_zertiban_model_t *model, ngx_zertiban_entry_t *e);
 static void ngx_zertiban_json_failure(ngx_zertiban_out_t *out,
     ngx_zertiban_survey_t *survey);
 static void ngx_zertiban_json_pairs(ngx_zertiban_out_t *out,
@@ -136,7 +136,7 @@ ngx_zertiban_json_requests(ngx_zertiban_out_t *out,
     counters = &model->counters;
 
     ngx_zertiban_out(out, "  \"requests\": {\"hit\": %ui, \"wait\": %ui",
-                     counters->tallies[0].hits, counters->tallies[0].waits);
+                     counters->tally.hits, counters->tally.waits);
 
     for (i = 1; i < NGX_ZERTIBAN_ERRORS; i++) {
         ngx_zertiban_out(out, ", \"%V\": %ui", ngx_zertiban_outcome_name(i),
@@ -144,7 +144,7 @@ ngx_zertiban_json_requests(ngx_zertiban_out_t *out,
     }
 
     ngx_zertiban_out(out, ", \"aborted\": %ui},\n  \"waiting\": %ui,\n",
-                     counters->aborted, counters->tallies[0].waiting);
+                     counters->aborted, counters->tally.waiting);
 
     ngx_zertiban_out_text(out, "  \"wait_time\": ");
     ngx_zertiban_json_times(out, &counters->waits, ngx_zertiban_wait_bounds);
@@ -210,7 +210,7 @@ ngx_zertiban_json_entry(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
                      ngx_zertiban_standing_name(e->survey.standing),
                      e->survey.token ? "true" : "false");
 
-    ngx_zertiban_json_token(out, model, &e->survey);
+    ngx_zertiban_json_token(out, model, e);
     ngx_zertiban_json_failure(out, &e->survey);
     ngx_zertiban_json_pairs(out, model, e);
     ngx_zertiban_json_counted(out, model, e);
@@ -256,13 +256,18 @@ ngx_zertiban_json_identity(ngx_zertiban_out_t *out, ngx_zertiban_entry_t *e)
 
 static void
 ngx_zertiban_json_token(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
-    ngx_zertiban_survey_t *survey)
+    ngx_zertiban_entry_t *e)
 {
+    int64_t                 obtained;
+    ngx_zertiban_survey_t  *survey;
+
+    survey = &e->survey;
+    obtained = ngx_zertiban_entry_obtained(model, e);
+
     ngx_zertiban_out_text(out, "      \"obtained_at\": ");
 
-    if (survey->obtained) {
-        ngx_zertiban_out_moment(out, ngx_zertiban_model_time(model,
-                                                            survey->obtained));
+    if (obtained) {
+        ngx_zertiban_out_moment(out, obtained);
 
     } else {
         ngx_zertiban_out_text(out, "null");

@@ -294,3 +294,15 @@ ngx_zertiban_times_quantile(ngx_zertiban_times_t *times, ngx_msec_t *bounds,
 
     return from;
 }
+
+
+int64_t
+ngx_zertiban_entry_obtained(ngx_zertiban_model_t *model,
+    ngx_zertiban_entry_t *e)
+{
+    if (e->survey.obtained) {
+        return ngx_zertiban_model_time(model, e->survey.obtained);
+    }
+
+    return e->recorded ? (int64_t) e->record.obtained * 1000 : 0;
+}

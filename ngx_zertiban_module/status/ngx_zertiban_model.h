@@ -112,6 +112,11 @@ void ngx_zertiban_entry_name(ngx_zertiban_entry_t *e,
 ngx_int_t ngx_zertiban_model_know(ngx_zertiban_model_t *model,
     ngx_pool_t *pool);
 
+/* when the last token came, ms of this machine's clock, or 0 */
+
+int64_t ngx_zertiban_entry_obtained(ngx_zertiban_model_t *model,
+    ngx_zertiban_entry_t *e);
+
 /* a moment of ngx_current_msec's time on this machine's clock, ms */
 
 #define ngx_zertiban_model_time(model, moment)                                \

@@ -272,6 +272,11 @@ ngx_zertiban_outcome_html(ngx_zertiban_out_t *out, ngx_zertiban_facts_t *facts,
         ngx_zertiban_outcome_html_advice(out, e);
     }
 
+    if (facts->error && facts->expires_in > 0) {
+        ngx_zertiban_out_text(out, "<p>Requests go on with the token that is "
+                                   "there.</p>\n");
+    }
+
     ngx_zertiban_out_text(out, "<dl>\n<dt>credential</dt><dd>");
     ngx_zertiban_row_name(out, e);
     ngx_zertiban_out_text(out, " <code>");

@@ -453,12 +453,12 @@ ngx_zertiban_page_requests(ngx_zertiban_out_t *out,
     ngx_zertiban_out_text(out, "<h2>Requests since ");
     ngx_zertiban_frame_date(out, model->info.start);
     ngx_zertiban_out_text(out, "</h2>\n<dl>\n<dt>with a token</dt><dd>");
-    ngx_zertiban_frame_number(out, counters->tallies[0].hits);
+    ngx_zertiban_frame_number(out, counters->tally.hits);
     ngx_zertiban_out_text(out, " at once, ");
-    ngx_zertiban_frame_number(out, counters->tallies[0].waits);
+    ngx_zertiban_frame_number(out, counters->tally.waits);
     ngx_zertiban_out_text(out, " after a wait");
 
-    if (counters->tallies[0].waits) {
+    if (counters->tally.waits) {
         ngx_zertiban_out(out, " (median about %M ms, 90 %% about %M ms)",
                          ngx_zertiban_times_quantile(&counters->waits,
                                                 ngx_zertiban_wait_bounds, 50),
@@ -467,7 +467,7 @@ ngx_zertiban_page_requests(ngx_zertiban_out_t *out,
     }
 
     ngx_zertiban_out_text(out, "</dd>\n<dt>waiting now</dt><dd>");
-    ngx_zertiban_frame_number(out, counters->tallies[0].waiting);
+    ngx_zertiban_frame_number(out, counters->tally.waiting);
 
     ngx_zertiban_page_refused(out, model);
 

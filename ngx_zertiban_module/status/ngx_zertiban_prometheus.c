@@ -167,7 +167,7 @@ ngx_zertiban_prometheus_requests(ngx_zertiban_out_t *out,
                                  "Requests that came to the gate, by result.");
     ngx_zertiban_out(out, "zertiban_requests_total{result=\"hit\"} %ui\n"
                      "zertiban_requests_total{result=\"wait\"} %ui\n",
-                     counters->tallies[0].hits, counters->tallies[0].waits);
+                     counters->tally.hits, counters->tally.waits);
 
     for (i = 1; i < NGX_ZERTIBAN_ERRORS; i++) {
         ngx_zertiban_out(out, "zertiban_requests_total{result=\"%V\"} %ui\n",
@@ -180,7 +180,7 @@ ngx_zertiban_prometheus_requests(ngx_zertiban_out_t *out,
     ngx_zertiban_prometheus_head(out, "requests_waiting", "gauge",
                                  "Requests that wait for a token now.");
     ngx_zertiban_out(out, "zertiban_requests_waiting %ui\n",
-                     counters->tallies[0].waiting);
+                     counters->tally.waiting);
 }
 
 
@@ -455,10 +455,7 @@ static void
 ngx_zertiban_prometheus_obtained(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_entry_t *e)
 {
-    ngx_zertiban_out_moment(out, e->survey.obtained
-                                 ? ngx_zertiban_model_time(model,
-                                                           e->survey.obtained)
-                                 : 0);
+    ngx_zertiban_out_moment(out, ngx_zertiban_entry_obtained(model, e));
 }
 
 

@@ -323,6 +323,14 @@ ngx_zertiban_try_wait_handler(ngx_event_t *ev)
 
     ngx_zertiban_waiters_leave(&ctx->waiter);
 
+    if (r->post_action) {
+
+        /* the client has left, and the request goes on with another one */
+
+        ngx_zertiban_try_cancel(ctx);
+        return;
+    }
+
     rc = NGX_OK;
 
     if (!ev->timedout) {

@@ -226,9 +226,11 @@ ngx_zertiban_credentials_record(ngx_zertiban_credentials_t *credentials)
 {
     ngx_queue_t                *q;
     ngx_zertiban_zone_t        *zone;
+    ngx_zertiban_ledger_t      *ledger;
     ngx_zertiban_credential_t  *credential;
 
     zone = ngx_zertiban_credentials_zone(credentials);
+    ledger = &zone->sh->ledger;
 
     for (q = ngx_queue_head(&credentials->pinned);
          q != ngx_queue_sentinel(&credentials->pinned);
@@ -236,7 +238,17 @@ ngx_zertiban_credentials_record(ngx_zertiban_credentials_t *credentials)
     {
         credential = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
 
-        credential->record = ngx_zertiban_counters_record(&zone->sh->ledger,
+        (void) ngx_zertiban_counters_known(ledger, credential->key,
+                                           zone->configuration);
+    }
+
+    for (q = ngx_queue_head(&credentials->pinned);
+         q != ngx_queue_sentinel(&credentials->pinned);
+         q = ngx_queue_next(q))
+    {
+        credential = ngx_queue_data(q, ngx_zertiban_credential_t, queue);
+
+        credential->record = ngx_zertiban_counters_record(ledger,
                                                           credential->key,
                                                           zone->configuration);
     }

@@ -40,6 +40,10 @@ ngx_zertiban_record_exchange(ngx_zertiban_credential_t *credential,
 
     (void) ngx_atomic_fetch_add(&record->exchanges[error], 1);
 
+    if (error == NGX_ZERTIBAN_OK) {
+        record->obtained = ngx_time();
+    }
+
     ngx_zertiban_counters_time(&record->times, ngx_zertiban_exchange_bounds,
                                ngx_current_msec - credential->begun);
 

@@ -142,14 +142,13 @@ ngx_zertiban_counters_index(ngx_zertiban_ledger_t *ledger,
 
 
 ngx_zertiban_record_t *
-ngx_zertiban_counters_record(ngx_zertiban_ledger_t *ledger, u_char *key,
+ngx_zertiban_counters_known(ngx_zertiban_ledger_t *ledger, u_char *key,
     ngx_uint_t configuration)
 {
     ngx_uint_t              i;
-    ngx_zertiban_record_t  *record, *room;
+    ngx_zertiban_record_t  *record;
 
     record = ngx_zertiban_counters_other(ledger);
-    room = NULL;
 
     for (i = 1; i < ledger->records; i++) {
 
@@ -159,7 +158,29 @@ ngx_zertiban_counters_record(ngx_zertiban_ledger_t *ledger, u_char *key,
             record[i].configuration = configuration;
             return &record[i];
         }
+    }
 
+    return NULL;
+}
+
+
+ngx_zertiban_record_t *
+ngx_zertiban_counters_record(ngx_zertiban_ledger_t *ledger, u_char *key,
+    ngx_uint_t configuration)
+{
+    ngx_uint_t              i;
+    ngx_zertiban_record_t  *record, *room, *known;
+
+    known = ngx_zertiban_counters_known(ledger, key, configuration);
+
+    if (known) {
+        return known;
+    }
+
+    record = ngx_zertiban_counters_other(ledger);
+    room = NULL;
+
+    for (i = 1; i < ledger->records; i++) {
         if (room == NULL || record[i].configuration < room->configuration) {
             room = &record[i];
         }
@@ -195,11 +216,11 @@ ngx_zertiban_counters_take(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_record_t  *other;
 
     n = ngx_zertiban_counters_index(ledger, record);
-    others = ngx_zertiban_counters_at(ledger, 0)->tallies;
+    others = &ngx_zertiban_counters_at(ledger, 0)->tally;
 
     for (i = 0; i < ledger->slots; i++) {
 
-        tally = &ngx_zertiban_counters_at(ledger, i)->tallies[n];
+        tally = &ngx_zertiban_counters_at(ledger, i)->tally + n;
 
         ngx_zertiban_counters_move(&others->hits, &tally->hits, 1);
         ngx_zertiban_counters_move(&others->waits, &tally->waits, 1);
@@ -310,11 +331,14 @@ static void
 ngx_zertiban_counters_bury(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_counters_t *slot)
 {
-    ngx_uint_t  i;
+    ngx_uint_t             i;
+    ngx_zertiban_tally_t  *tally;
 
     for (i = 0; i < ledger->records; i++) {
-        slot->aborted += slot->tallies[i].waiting;
-        slot->tallies[i].waiting = 0;
+        tally = &slot->tally + i;
+
+        slot->aborted += tally->waiting;
+        tally->waiting = 0;
     }
 }
 
@@ -327,8 +351,8 @@ ngx_zertiban_counters_release(ngx_zertiban_ledger_t *ledger)
     slot = ngx_zertiban_counters;
 
     if (slot == &ngx_zertiban_counters_local) {
-        slot->aborted += slot->tallies[0].waiting;
-        slot->tallies[0].waiting = 0;
+        slot->aborted += slot->tally.waiting;
+        slot->tally.waiting = 0;
 
         ngx_zertiban_counters_add(ledger);
         return;
@@ -353,15 +377,28 @@ ngx_zertiban_counters_add_handler(ngx_event_t *ev)
 }
 
 
-/* to the slot of all that have none */
+/*
+ * To the slot of all that have none; but what waits now stays here: nobody
+ * could take it back for a process that has died.
+ */
 
 static void
 ngx_zertiban_counters_add(ngx_zertiban_ledger_t *ledger)
 {
+    ngx_atomic_uint_t      waiting;
+    ngx_zertiban_tally_t  *tally;
+
+    tally = &ngx_zertiban_counters_local.tally;
+
+    waiting = tally->waiting;
+    tally->waiting = 0;
+
     ngx_zertiban_counters_move(
                  (ngx_atomic_t *) ngx_zertiban_counters_at(ledger, 0),
                  (ngx_atomic_t *) &ngx_zertiban_counters_local,
                  sizeof(ngx_zertiban_counters_t) / sizeof(ngx_atomic_t));
+
+    tally->waiting = waiting;
 }
 
 
@@ -370,11 +407,11 @@ ngx_zertiban_counters_tally(ngx_zertiban_ledger_t *ledger,
     ngx_zertiban_record_t *record)
 {
     if (ngx_zertiban_counters == &ngx_zertiban_counters_local) {
-        return &ngx_zertiban_counters_local.tallies[0];
+        return &ngx_zertiban_counters_local.tally;
     }
 
-    return &ngx_zertiban_counters->tallies[ngx_zertiban_counters_index(ledger,
-                                                                     record)];
+    return &ngx_zertiban_counters->tally
+           + ngx_zertiban_counters_index(ledger, record);
 }
 
 
@@ -450,7 +487,7 @@ ngx_zertiban_counters_sum_slot(ngx_zertiban_ledger_t *ledger,
     sum->waits.sum += slot->waits.sum;
 
     for (i = 0; i < ledger->records; i++) {
-        ngx_zertiban_counters_add_tally(&sum->tallies[0], &slot->tallies[i]);
+        ngx_zertiban_counters_add_tally(&sum->tally, &slot->tally + i);
     }
 }
 
@@ -477,6 +514,6 @@ ngx_zertiban_counters_sum_tally(ngx_zertiban_ledger_t *ledger,
 
     for (i = 0; i < ledger->slots; i++) {
         ngx_zertiban_counters_add_tally(sum,
-                            &ngx_zertiban_counters_at(ledger, i)->tallies[n]);
+                            &ngx_zertiban_counters_at(ledger, i)->tally + n);
     }
 }

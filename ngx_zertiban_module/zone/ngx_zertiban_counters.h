@@ -55,7 +55,8 @@ typedef struct {
     ngx_uint_t                  missing;        /* tokens, of locations */
     ngx_zertiban_times_t        waits;
 
-    ngx_zertiban_tally_t        tallies[1];     /* of each record */
+    ngx_zertiban_tally_t        tally;          /* of the first record; others
+                                                   follow */
 } ngx_zertiban_counters_t;
 
 
@@ -73,7 +74,9 @@ typedef struct {
     ngx_atomic_t                abandoned;
     ngx_zertiban_times_t        times;
 
-    ngx_zertiban_tag_t          pair;           /* that has obtained a token */
+    time_t                      obtained;       /* the last token was, 0: none
+                                                   ever was */
+    ngx_zertiban_tag_t          pair;           /* that has obtained it */
     time_t                      since;          /* it is used, or was written */
 
     time_t                      ahead;          /* s, of the endpoint's clock,
@@ -121,9 +124,15 @@ size_t ngx_zertiban_counters_size(ngx_zertiban_ledger_t *ledger);
  * In the master process: the record of "key", for this configuration, whose
  * number grows; that of a credential that the last two do not name goes for it.
  * What has no room gets the first one.
+ *
+ * A number is lost with each configuration that could not be loaded, so at
+ * first ngx_zertiban_counters_known() has to say of all credentials that this
+ * one names them: or some would go for others.  It returns the record, or NULL.
  */
 
 ngx_zertiban_record_t *ngx_zertiban_counters_record(
+    ngx_zertiban_ledger_t *ledger, u_char *key, ngx_uint_t configuration);
+ngx_zertiban_record_t *ngx_zertiban_counters_known(
     ngx_zertiban_ledger_t *ledger, u_char *key, ngx_uint_t configuration);
 
 /* the record of all others */
@@ -154,7 +163,7 @@ void ngx_zertiban_counters_time(ngx_zertiban_times_t *times,
 
 /*
  * Sums up what all processes have counted, those that have gone, too;
- * tallies[0] is of all credentials.  What waited in a process that has gone is
+ * sum->tally is of all credentials.  What waited in a process that has gone is
  * "aborted".
  */
 

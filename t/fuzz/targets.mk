@@ -3,10 +3,10 @@
 #
 # FUZZ is this folder, MODULE the sources of the module, OUT where targets go.
 
-rooms   := counters endpoint file headers identity node out pairs request \
-           response secret shm survey token tries zone
-targets := credential endpoint headers out pairs request response retry_after \
-           token zone
+rooms   := counters demand endpoint file form headers identity node out pairs \
+           request response secret shm survey token tries zone
+targets := credential endpoint form headers out pairs request response \
+           retry_after token zone
 
 folders := $(MODULE) $(wildcard $(MODULE)/*/.)
 sources := $(wildcard $(folders:%=%/*.h) $(FUZZ)/*.h) $(OBJS)/Makefile

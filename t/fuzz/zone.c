@@ -10,6 +10,7 @@
 
 #include "fuzz.h"
 
+#include "ngx_zertiban_demand.h"
 #include "ngx_zertiban_survey.h"
 #include "ngx_zertiban_zone.h"
 
@@ -55,6 +56,8 @@ static ngx_uint_t fuzz_rank(ngx_zertiban_node_t *node, ngx_uint_t place);
 static void fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c,
     ngx_uint_t how);
 static void fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how);
+static void fuzz_demand(fuzz_zone_t *fz, fuzz_credential_t *c,
+    ngx_uint_t how);
 static void fuzz_survey(fuzz_zone_t *fz);
 static void fuzz_walk(fuzz_zone_t *fz);
 static ngx_uint_t fuzz_pieces(size_t len);
@@ -104,6 +107,11 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
             break;
 
         case 5:
+            if (how & 1) {
+                fuzz_demand(fz, c, how);
+                break;
+            }
+
             (void) ngx_zertiban_zone_drop(fz->zone, c->key, c->generation);
             break;
 
@@ -508,6 +516,55 @@ fuzz_end(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
     }
 
     c->lease = 0;
+}
+
+
+/* what is demanded is due, or there is a reason that it is not */
+
+static void
+fuzz_demand(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
+{
+    ngx_int_t               rc;
+    ngx_uint_t              valid;
+    ngx_zertiban_node_t    *node;
+    ngx_zertiban_demand_t   demand;
+
+    ngx_memzero(&demand, sizeof(ngx_zertiban_demand_t));
+
+    demand.tags = (c->tags.n && (how & 2)) ? &c->tags : NULL;
+
+    rc = ngx_zertiban_demand(fz->zone, c->key, &demand);
+
+    node = ngx_zertiban_node_find(fz->zone, c->key);
+
+    if (node == NULL) {
+        fuzz_check(rc == NGX_OK);
+        return;
+    }
+
+    valid = ngx_zertiban_node_valid(node);
+
+    fuzz_check((rc == NGX_AGAIN) == ngx_zertiban_node_leased(node));
+
+    switch (rc) {
+
+    case NGX_OK:
+        fuzz_check(!valid
+                   || demand.renewed
+                   || !ngx_zertiban_before(ngx_current_msec, node->refresh)
+                   || (node->tries->probe
+                       && !ngx_zertiban_before(ngx_current_msec,
+                                               node->tries->probe)));
+        break;
+
+    case NGX_DECLINED:
+        fuzz_check(demand.error != NGX_ZERTIBAN_OK && demand.delay > 0);
+        break;
+
+    case NGX_DONE:
+        fuzz_check(valid && demand.error == NGX_ZERTIBAN_OK);
+        break;
+    }
 }
 
 

@@ -1,7 +1,8 @@
 package Demo::Gateway;
 
-# nginx with docs/examples/production.conf in front of the embedded sandbox or,
-# where environment variables hold a credential, of the real service.
+# nginx with docs/examples/production.conf and monitoring.conf, in front of the
+# embedded sandbox or, where the environment holds a credential, of the real
+# service.
 
 use strict;
 use warnings;
@@ -14,13 +15,14 @@ use Demo::Processes;
 use Zertiban::CA;
 
 use constant {
-    EXAMPLE => 'docs/examples/production.conf',
-    CA_FILE => '/etc/ssl/certs/ca-certificates.crt',
-    TENANT  => '7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11',
-    WORKERS => 2,
+    FOLDER   => 'docs/examples',
+    EXAMPLES => ['production.conf', 'monitoring.conf'],
+    CA_FILE  => '/etc/ssl/certs/ca-certificates.crt',
+    TENANT   => '7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11',
+    WORKERS  => 2,
 
     # what production.conf has, where its certificates are
-    REAL    => 'nc-api.zertiban.com',
+    REAL     => 'nc-api.zertiban.com',
 };
 
 my @secret_chars = ('A' .. 'Z', 'a' .. 'z', 0 .. 9, '-', '_', '+', '/');
@@ -208,6 +210,7 @@ sub start_nginx {
     my ($self) = @_;
 
     $self->{port} = free_port();
+    $self->{status_port} = free_port();
     $self->configure;
 
     # the module verifies the token endpoint by the system's CA certificates
@@ -257,7 +260,15 @@ sub url {
     return "http://127.0.0.1:$self->{port}";
 }
 
-# What stands in production.conf, and what the demo has in its place.
+# Where the gateway tells of itself.
+
+sub status_url {
+    my ($self) = @_;
+
+    return "http://127.0.0.1:$self->{status_port}";
+}
+
+# What stands in the examples, and what the demo has in its place.
 
 sub changes {
     my ($self) = @_;
@@ -277,6 +288,7 @@ sub changes {
         ['/etc/nginx/',          $self->path('')],
         ['/var/log/nginx/',      $self->path('')],
         ['127.0.0.1:8080',       "127.0.0.1:$self->{port}"],
+        ['127.0.0.1:8081',       "127.0.0.1:$self->{status_port}"],
     );
 
     return grep { $_->[0] ne $_->[1] } @changes;
@@ -291,16 +303,18 @@ sub configure {
     my $from = join '|', map { quotemeta }
                sort { length $b <=> length $a } keys %to;
 
-    $self->write_file('production.conf',
-        $self->example =~ s/(?<![\w.-])($from)/$to{$1}/gr);
+    $self->write_file($_,
+        $self->example($_) =~ s/(?<![\w.-])($from)/$to{$1}/gr)
+        for @{ +EXAMPLES };
+
     $self->write_file('nginx.conf', $self->surroundings);
 }
 
 sub example {
-    my ($self) = @_;
+    my ($self, $name) = @_;
 
-    open my $file, '<', "$self->{root}/@{[ EXAMPLE ]}"
-        or die "could not read @{[ EXAMPLE ]}: $!\n";
+    open my $file, '<', "$self->{root}/@{[ FOLDER ]}/$name"
+        or die "could not read @{[ FOLDER ]}/$name: $!\n";
 
     return do { local $/; <$file> };
 }
@@ -330,6 +344,7 @@ http {
     scgi_temp_path        scgi_temp;
 
     include production.conf;
+    include monitoring.conf;
 }
 END
 }
