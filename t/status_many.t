@@ -232,6 +232,22 @@ my ($two) = at_once(sub {
 is($two->response(20)->{status} . ' ' . $two->response(20)->{status},
    '200 204', 'one that sends its next request has both answers');
 
+# a worker that is told to shut down meanwhile
+
+my ($worker) = $t->workers();
+
+my @clients = at_once(sub {
+    (map { $t->start('GET', '/json') } 1 .. 60), $t->start('GET', '/other')
+});
+
+(pop @clients)->response(20);
+kill 'QUIT', $worker;
+
+is(count_of(map { $_->response(20)->{status} } @clients), '200: 60',
+   'those that it has begun with have their answers');
+
+wait_until { grep { $_ != $worker } $t->workers() };
+
 
 $t->finish();
 $far->finish();

@@ -14,6 +14,10 @@
 
 #define NGX_ZERTIBAN_GATHER_STEPS  200
 
+/* ms, to be there when a worker process that shuts down looks for timers */
+
+#define NGX_ZERTIBAN_GATHER_HOLD   1000
+
 /* s, between clocks that agree, and the way of an answer */
 
 #define NGX_ZERTIBAN_GATHER_AHEAD  60
@@ -43,6 +47,8 @@ static ngx_zertiban_gathering_t *ngx_zertiban_gather_create(
 static void ngx_zertiban_gather_start(ngx_zertiban_gathering_t *g);
 static void ngx_zertiban_gather_handler(ngx_event_t *ev);
 static ngx_int_t ngx_zertiban_gather_pause(ngx_zertiban_gathering_t *g);
+static void ngx_zertiban_gather_later(ngx_zertiban_gathering_t *g);
+static void ngx_zertiban_gather_cancel(ngx_zertiban_gathering_t *g);
 static void ngx_zertiban_gather_cleanup(void *data);
 static ngx_int_t ngx_zertiban_gather_steps(ngx_zertiban_gathering_t *g);
 static ngx_int_t ngx_zertiban_gather_named(ngx_zertiban_gathering_t *g);
@@ -181,13 +187,16 @@ ngx_zertiban_gather_handler(ngx_event_t *ev)
 
         /* the client has left, and the request goes on with another one */
 
+        ngx_zertiban_gather_cancel(g);
         return;
     }
 
     if (ngx_zertiban_gather_steps(g) == NGX_AGAIN) {
-        ngx_post_event(ev, &ngx_posted_next_events);
+        ngx_zertiban_gather_later(g);
         return;
     }
+
+    ngx_zertiban_gather_cancel(g);
 
     if (r->read_event_handler == ngx_http_test_reading) {
         r->read_event_handler = ngx_http_block_reading;
@@ -229,9 +238,43 @@ ngx_zertiban_gather_pause(ngx_zertiban_gathering_t *g)
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
-    ngx_post_event(&g->event, &ngx_posted_next_events);
+    ngx_zertiban_gather_later(g);
 
     return NGX_OK;
+}
+
+
+/* the timer, which is not cancelable, keeps a worker that is shutting down */
+
+static void
+ngx_zertiban_gather_later(ngx_zertiban_gathering_t *g)
+{
+    ngx_event_t  *ev;
+
+    ev = &g->event;
+
+    ngx_post_event(ev, &ngx_posted_next_events);
+
+    if (!ev->timer_set) {
+        ngx_add_timer(ev, NGX_ZERTIBAN_GATHER_HOLD);
+    }
+}
+
+
+static void
+ngx_zertiban_gather_cancel(ngx_zertiban_gathering_t *g)
+{
+    ngx_event_t  *ev;
+
+    ev = &g->event;
+
+    if (ev->timer_set) {
+        ngx_del_timer(ev);
+    }
+
+    if (ev->posted) {
+        ngx_delete_posted_event(ev);
+    }
 }
 
 
@@ -240,9 +283,7 @@ ngx_zertiban_gather_cleanup(void *data)
 {
     ngx_zertiban_gathering_t *g = data;
 
-    if (g->event.posted) {
-        ngx_delete_posted_event(&g->event);
-    }
+    ngx_zertiban_gather_cancel(g);
 }
 
 
