@@ -13,6 +13,7 @@ use POSIX qw(strftime);
 
 use Zertiban::Accounts;
 use Zertiban::CA;
+use Zertiban::Shim;
 use Zertiban::Test;
 
 use constant { NEW => 'new secret-of-new', OLD => 'old secret-of-old' };
@@ -40,7 +41,7 @@ sub start_nginx {
         }
 EOF
 
-    my $t = Zertiban::Nginx->new(workers => 1);
+    my $t = Zertiban::Nginx->new(workers => 1, env => $o{env} || {});
 
     chmod 0600, $t->write_file('pairs', $o{pairs}) if $o{pairs};
 
@@ -392,16 +393,34 @@ $t->finish();
 
 my $address = $refusing->address();
 
-$t = start_nginx({ }, server => "location /401 {
-                                     zertiban_client_id one;
-                                     proxy_pass http://$address;
-                                 }");
+my $shim = Zertiban::Shim->new();
+
+$t = start_nginx({ }, env => $shim->env(),
+                 server => "location /401 {
+                                zertiban_client_id one;
+                                proxy_pass http://$address;
+                            }");
 $t->get('/401') for 1 .. 3;
 
 verdict_is($t, 'the credential has a token, but the API refuses it',
            'a token that the API refuses');
 like(advice(), qr/status 401.*: 3, the last.*permission.*zertiban_tenant_id/,
      'how often, and what may be wrong');
+
+$shim->set_clock(3000);
+
+verdict_is($t, 'the credential has a token, but the API refuses it',
+           'so it is for an hour');
+
+$shim->set_clock(4000);
+
+verdict_is($t, 'the credential has a token', 'and not any more then');
+like(advice(), qr/status 401.*: 3, the last/, 'though it is told of');
+
+$shim->set_clock(90000);
+
+verdict_is($t, 'the credential has a token', 'after a day');
+unlike(advice(), qr/status 401/, 'it is not told of either');
 
 $t->finish();
 
