@@ -76,7 +76,7 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
     for (i = 0; i < 4; i++) {
         fuzz_name(ids, i, fuzz_random(&seed, 2));
 
-        fuzz_check(ngx_zertiban_identity_key(&ids[i].identity, keys[i])
+        fuzz_check(ngx_zertiban_identity_key(&ids[i].identity, 0, keys[i])
                    == NGX_OK);
 
         for (n = 0; n <= i; n++) {
@@ -153,6 +153,18 @@ fuzz_pair(fuzz_named_t *one, fuzz_named_t *two, u_char *key1, u_char *key2)
     }
 
     fuzz_check((ngx_memcmp(key1, key2, NGX_ZERTIBAN_KEY_LEN) == 0) == equal);
+
+    /* of URL, id and scope, whatever the secret is */
+
+    equal = fuzz_str_eq(&one->members[0], &two->members[0])
+            && fuzz_str_eq(&one->members[1], &two->members[1])
+            && fuzz_str_eq(&one->members[3], &two->members[3]);
+
+    fuzz_check((ngx_memcmp(NGX_ZERTIBAN_FINGERPRINT(key1),
+                           NGX_ZERTIBAN_FINGERPRINT(key2),
+                           NGX_ZERTIBAN_FINGERPRINT_LEN)
+                == 0)
+               == equal);
 }
 
 
