@@ -252,13 +252,15 @@ sub act {
 }
 
 
-# nginx serves a request that it has, if clients of the location may go
+# nginx serves a request that it has, if clients of the location may go; but it
+# may still be at the one before, whose answer is there
 
 sub half_close {
     my ($self) = @_;
 
-    my $call = $self->{due}[0];
-    my $served = !$self->{sending} && $call && $call->{way}{ignores};
+    my ($call, $before) = ($self->{due}[0], $self->{before});
+    my $served = !$self->{sending} && $call && $call->{way}{ignores}
+                 && (!$before || $before->{way}{ignores});
 
     $self->SUPER::half_close();
     $self->{half} = $call if $served && $self->{half};
