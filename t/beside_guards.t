@@ -24,7 +24,9 @@ sub status {
 }
 
 for my $order (sort keys %orders) {
+    # nginx may have this one built in
     local $Zertiban::Conf::load = join ' ', map { "load_module $_;" }
+                                            grep { $_ ne '' }
                                             @{$orders{$order}};
 
     accepted("$order: a directive of another module guards",
