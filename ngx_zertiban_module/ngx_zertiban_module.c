@@ -618,7 +618,7 @@ ngx_zertiban_postconfiguration(ngx_conf_t *cf)
     }
 
     zmcf->credentials->shm_zone = shm_zone;
-    ngx_zertiban_credentials_name(zmcf->credentials);
+    ngx_zertiban_credentials_zone(zmcf->credentials)->named = zmcf->named.n;
 
     ngx_zertiban_destination_init(cf, zmcf);
 

@@ -205,23 +205,6 @@ ngx_zertiban_credential_create(ngx_zertiban_credentials_t *credentials,
 
 
 void
-ngx_zertiban_credentials_name(ngx_zertiban_credentials_t *credentials)
-{
-    ngx_queue_t          *q;
-    ngx_zertiban_zone_t  *zone;
-
-    zone = ngx_zertiban_credentials_zone(credentials);
-
-    for (q = ngx_queue_head(&credentials->pinned);
-         q != ngx_queue_sentinel(&credentials->pinned);
-         q = ngx_queue_next(q))
-    {
-        zone->named++;
-    }
-}
-
-
-void
 ngx_zertiban_credentials_record(ngx_zertiban_credentials_t *credentials)
 {
     ngx_queue_t                *q;

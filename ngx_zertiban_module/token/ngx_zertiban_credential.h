@@ -159,12 +159,8 @@ ngx_zertiban_credential_t *ngx_zertiban_credential_create(
     ngx_zertiban_credentials_t *credentials, ngx_pool_t *pool,
     ngx_zertiban_pairs_t *pairs, ngx_zertiban_identity_t *identity);
 
-/*
- * Tells the zone how many the configuration names; and, when it is there, finds
- * them a record each in it: in the master process.
- */
+/* in the master process, when the zone is there: finds each a record in it */
 
-void ngx_zertiban_credentials_name(ngx_zertiban_credentials_t *credentials);
 void ngx_zertiban_credentials_record(ngx_zertiban_credentials_t *credentials);
 
 /*
