@@ -11,9 +11,6 @@
 #include "ngx_zertiban_secret.h"
 
 
-#define NGX_ZERTIBAN_LOAD_DAYS  14      /* that a pair should last, at least */
-
-
 static void ngx_zertiban_load_error(ngx_conf_t *cf, ngx_str_t *directive,
     ngx_str_t *name, char *what, char *err, ngx_err_t no);
 static void ngx_zertiban_load_others(ngx_conf_t *cf, ngx_str_t *directive,
@@ -237,7 +234,7 @@ ngx_zertiban_load_date(ngx_conf_t *cf, ngx_str_t *directive, ngx_str_t *name,
                            "\"%V\" is past: put a new pair before it",
                            directive, name, &pair->id);
 
-    } else if (days < NGX_ZERTIBAN_LOAD_DAYS) {
+    } else if (days < NGX_ZERTIBAN_PAIR_DAYS) {
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                            "\"%V\" names \"%V\", where the date of client "
                            "\"%V\" is in %i days: put a new pair before it",

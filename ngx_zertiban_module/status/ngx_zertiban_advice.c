@@ -317,7 +317,8 @@ ngx_zertiban_advice_pair(ngx_zertiban_entry_t *e)
         return NGX_ZERTIBAN_ADVICE_EXPIRED;
     }
 
-    return (days < 14) ? NGX_ZERTIBAN_ADVICE_EXPIRES
+    return (days < NGX_ZERTIBAN_PAIR_DAYS)
+           ? NGX_ZERTIBAN_ADVICE_EXPIRES
                        : NGX_ZERTIBAN_ADVICE_NONE;
 }
 

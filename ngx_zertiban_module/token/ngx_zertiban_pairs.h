@@ -19,6 +19,8 @@
 #define NGX_ZERTIBAN_PAIRS_SIZE   16384           /* bytes, of a file */
 #define NGX_ZERTIBAN_PAIRS_ERROR  128
 
+#define NGX_ZERTIBAN_PAIR_DAYS    14              /* it should last, at least */
+
 
 typedef struct {
     ngx_str_t                   id;
