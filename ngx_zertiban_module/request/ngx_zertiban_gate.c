@@ -36,8 +36,6 @@ static ngx_int_t ngx_zertiban_gate_no_token(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx, ngx_int_t rc);
 static ngx_int_t ngx_zertiban_gate_refuse(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx, ngx_zertiban_error_e error, ngx_msec_t delay);
-static ngx_int_t ngx_zertiban_gate_retry_after(ngx_http_request_t *r,
-    ngx_msec_t delay);
 static ngx_table_elt_t *ngx_zertiban_gate_header_out(ngx_http_request_t *r,
     ngx_str_t *key);
 
@@ -377,7 +375,7 @@ ngx_zertiban_gate_refuse(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_zertiban_gate_retry_after(ngx_http_request_t *r, ngx_msec_t delay)
 {
     u_char           *p;

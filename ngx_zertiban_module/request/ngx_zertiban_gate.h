@@ -27,6 +27,14 @@ ngx_int_t ngx_zertiban_gate_tenant(ngx_http_request_t *r,
 
 ngx_str_t *ngx_zertiban_error_name(ngx_zertiban_error_e error);
 
+/*
+ * Sets the header "Retry-After" to a delay, ms, which is told in seconds, at
+ * least one.  NGX_ERROR if there is no memory.
+ */
+
+ngx_int_t ngx_zertiban_gate_retry_after(ngx_http_request_t *r,
+    ngx_msec_t delay);
+
 /* of the answer to a request that is refused for it */
 
 ngx_int_t ngx_zertiban_error_status(ngx_zertiban_error_e error);

@@ -185,7 +185,6 @@ ngx_zertiban_wait_free(void *data)
     ngx_zertiban_wait_cancel(&wait->waiter.event);
 
     if (wait->waiter.credential) {
-
         ngx_zertiban_wait_abort(wait->ctx);
         ngx_zertiban_waiters_leave(&wait->waiter);
     }

@@ -93,18 +93,27 @@ ngx_zertiban_answer_header(ngx_http_request_t *r, char *name, ngx_str_t *value)
 }
 
 
-ngx_int_t
-ngx_zertiban_answer_retry_after(ngx_http_request_t *r, ngx_msec_t delay)
-{
-    ngx_str_t  value;
+/* as in ngx_http_limit_req_handler() */
 
-    value.data = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
-    if (value.data == NULL) {
-        return NGX_ERROR;
+ngx_int_t
+ngx_zertiban_answer_watch(ngx_http_request_t *r)
+{
+    ngx_event_t  *rev;
+
+    if (r == r->main && !r->post_action && !r->discard_body) {
+        rev = r->connection->read;
+
+        if (rev->ready) {
+            ngx_post_event(rev, &ngx_posted_events);
+
+        } else if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        r->read_event_handler = ngx_http_test_reading;
     }
 
-    value.len = ngx_sprintf(value.data, "%M", ngx_max((delay + 999) / 1000, 1))
-                - value.data;
+    r->write_event_handler = ngx_http_request_empty_handler;
 
-    return ngx_zertiban_answer_header(r, "Retry-After", &value);
+    return NGX_OK;
 }

@@ -21,14 +21,19 @@ ngx_int_t ngx_zertiban_answer(ngx_http_request_t *r,
     ngx_zertiban_status_e format, ngx_zertiban_out_t *out);
 
 /*
- * Add a header to the answer: "name" and the value have to stay; "Retry-After",
- * for a delay in ms.  They return NGX_OK, or NGX_ERROR if there is no memory.
+ * Adds a header to the answer: "name" and the value have to stay.  Returns
+ * NGX_OK, or NGX_ERROR if there is no memory.
  */
 
 ngx_int_t ngx_zertiban_answer_header(ngx_http_request_t *r, char *name,
     ngx_str_t *value);
-ngx_int_t ngx_zertiban_answer_retry_after(ngx_http_request_t *r,
-    ngx_msec_t delay);
+
+/*
+ * While the answer is not there, a client that leaves takes its request with
+ * it.  Returns NGX_OK, or NGX_ERROR if the client cannot be watched.
+ */
+
+ngx_int_t ngx_zertiban_answer_watch(ngx_http_request_t *r);
 
 
 #endif /* _NGX_ZERTIBAN_ANSWER_H_INCLUDED_ */

@@ -7,6 +7,7 @@
 
 
 #include "ngx_zertiban_gather.h"
+#include "ngx_zertiban_answer.h"
 #include "ngx_zertiban_named.h"
 
 
@@ -46,7 +47,6 @@ static ngx_zertiban_gathering_t *ngx_zertiban_gather_create(
     ngx_http_request_t *r);
 static void ngx_zertiban_gather_start(ngx_zertiban_gathering_t *g);
 static void ngx_zertiban_gather_handler(ngx_event_t *ev);
-static ngx_int_t ngx_zertiban_gather_pause(ngx_zertiban_gathering_t *g);
 static void ngx_zertiban_gather_later(ngx_zertiban_gathering_t *g);
 static void ngx_zertiban_gather_cleanup(void *data);
 static ngx_int_t ngx_zertiban_gather_steps(ngx_zertiban_gathering_t *g);
@@ -84,10 +84,12 @@ ngx_zertiban_gather(ngx_http_request_t *r, ngx_zertiban_gather_e what,
 
     if (ngx_zertiban_gather_steps(g) == NGX_AGAIN) {
 
-        if (ngx_zertiban_gather_pause(g) != NGX_OK) {
+        if (ngx_zertiban_answer_watch(r) != NGX_OK) {
             r->main->count--;
             return NGX_ERROR;
         }
+
+        ngx_zertiban_gather_later(g);
 
         return NGX_DONE;
     }
@@ -182,13 +184,7 @@ ngx_zertiban_gather_handler(ngx_event_t *ev)
 
     ngx_http_set_log_request(c->log, r);
 
-    if (ev->posted) {
-        ngx_delete_posted_event(ev);
-    }
-
-    if (ev->timer_set) {
-        ngx_del_timer(ev);
-    }
+    ngx_zertiban_gather_cleanup(g);
 
     if (r->post_action != g->post_action) {
 
@@ -214,37 +210,6 @@ ngx_zertiban_gather_handler(ngx_event_t *ev)
     }
 
     ngx_http_run_posted_requests(c);
-}
-
-
-/* a client that leaves meanwhile takes its request with it */
-
-static ngx_int_t
-ngx_zertiban_gather_pause(ngx_zertiban_gathering_t *g)
-{
-    ngx_event_t         *rev;
-    ngx_http_request_t  *r;
-
-    r = g->request;
-
-    if (r == r->main && !r->post_action && !r->discard_body) {
-        rev = r->connection->read;
-
-        if (rev->ready) {
-            ngx_post_event(rev, &ngx_posted_events);
-
-        } else if (ngx_handle_read_event(rev, 0) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        r->read_event_handler = ngx_http_test_reading;
-    }
-
-    r->write_event_handler = ngx_http_request_empty_handler;
-
-    ngx_zertiban_gather_later(g);
-
-    return NGX_OK;
 }
 
 

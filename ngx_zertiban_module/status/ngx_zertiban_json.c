@@ -27,6 +27,9 @@ static void ngx_zertiban_json_identity(ngx_zertiban_out_t *out,
     ngx_zertiban_entry_t *e);
 static void ngx_zertiban_json_token(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_entry_t *e);
+static void ngx_zertiban_json_moment(ngx_zertiban_out_t *out,
+    ngx_zertiban_model_t *model, const char *name, ngx_uint_t known,
+    ngx_msec_t moment);
 static void ngx_zertiban_json_failure(ngx_zertiban_out_t *out,
     ngx_zertiban_survey_t *survey);
 static void ngx_zertiban_json_pairs(ngx_zertiban_out_t *out,
@@ -273,31 +276,29 @@ ngx_zertiban_json_token(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
         ngx_zertiban_out_text(out, "null");
     }
 
-    if (survey->token) {
-        ngx_zertiban_out_text(out, ",\n      \"expires_at\": ");
-        ngx_zertiban_out_moment(out, ngx_zertiban_model_time(model,
-                                                             survey->usable));
-        ngx_zertiban_out_text(out, ",\n      \"expires_in\": ");
-        ngx_zertiban_out_moment(out, ngx_zertiban_model_left(model,
-                                                             survey->usable));
+    ngx_zertiban_json_moment(out, model, "expires", survey->token,
+                             survey->usable);
+    ngx_zertiban_json_moment(out, model, "next", survey->planned,
+                             survey->next);
+}
 
-    } else {
-        ngx_zertiban_out_text(out, ",\n      \"expires_at\": null,\n"
-                                   "      \"expires_in\": null");
+
+/* when it comes, and in how long, if that is known */
+
+static void
+ngx_zertiban_json_moment(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
+    const char *name, ngx_uint_t known, ngx_msec_t moment)
+{
+    if (!known) {
+        ngx_zertiban_out(out, ",\n      \"%s_at\": null,\n"
+                         "      \"%s_in\": null", name, name);
+        return;
     }
 
-    if (survey->planned) {
-        ngx_zertiban_out_text(out, ",\n      \"next_at\": ");
-        ngx_zertiban_out_moment(out, ngx_zertiban_model_time(model,
-                                                             survey->next));
-        ngx_zertiban_out_text(out, ",\n      \"next_in\": ");
-        ngx_zertiban_out_moment(out, ngx_zertiban_model_left(model,
-                                                             survey->next));
-
-    } else {
-        ngx_zertiban_out_text(out, ",\n      \"next_at\": null,\n"
-                                   "      \"next_in\": null");
-    }
+    ngx_zertiban_out(out, ",\n      \"%s_at\": ", name);
+    ngx_zertiban_out_moment(out, ngx_zertiban_model_time(model, moment));
+    ngx_zertiban_out(out, ",\n      \"%s_in\": ", name);
+    ngx_zertiban_out_moment(out, ngx_zertiban_model_left(model, moment));
 }
 
 

@@ -95,7 +95,7 @@ ngx_zertiban_outcome(ngx_http_request_t *r, ngx_zertiban_tried_t *tried)
     next = (facts.next_in > 0) ? (ngx_msec_t) facts.next_in * 1000 : 0;
 
     if (r->headers_out.status == NGX_HTTP_SERVICE_UNAVAILABLE
-        && ngx_zertiban_answer_retry_after(r, next) != NGX_OK)
+        && ngx_zertiban_gate_retry_after(r, next) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

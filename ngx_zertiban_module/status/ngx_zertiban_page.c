@@ -20,7 +20,7 @@
 #define NGX_ZERTIBAN_PAGE_NAMES      3    /* of a kind of trouble, in full */
 
 
-static void ngx_zertiban_page_verdict(ngx_zertiban_out_t *out,
+static const char *ngx_zertiban_page_verdict(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_notice_t *notices);
 static void ngx_zertiban_page_share(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_uint_t n, const char *verb);
@@ -55,6 +55,7 @@ ngx_zertiban_page(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
     ngx_uint_t form)
 {
     ngx_str_t              title;
+    const char            *class;
     ngx_zertiban_out_t     verdict;
     ngx_zertiban_notice_t  notices[NGX_ZERTIBAN_NOTICES];
 
@@ -66,7 +67,7 @@ ngx_zertiban_page(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
     ngx_memzero(&verdict, sizeof(ngx_zertiban_out_t));
     verdict.pool = out->pool;
 
-    ngx_zertiban_page_verdict(&verdict, model, notices);
+    class = ngx_zertiban_page_verdict(&verdict, model, notices);
 
     if (verdict.failed) {
         out->failed = 1;
@@ -78,13 +79,7 @@ ngx_zertiban_page(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
 
     ngx_zertiban_frame_head(out, &title, NGX_ZERTIBAN_PAGE_REFRESH);
 
-    ngx_zertiban_out(out, "<h1 class=\"%s\">",
-                     model->down ? "bad"
-                     : (model->stale
-                        || model->standings[NGX_ZERTIBAN_FAILING]
-                        || model->standings[NGX_ZERTIBAN_DELAYED]
-                        || ngx_zertiban_page_but(model, notices))
-                     ? "care" : "good");
+    ngx_zertiban_out(out, "<h1 class=\"%s\">", class);
     ngx_zertiban_out_html(out, &title);
     ngx_zertiban_out_text(out, "</h1>\n");
 
@@ -98,7 +93,9 @@ ngx_zertiban_page(ngx_zertiban_out_t *out, ngx_zertiban_model_t *model,
 }
 
 
-static void
+/* returns the class of the headline */
+
+static const char *
 ngx_zertiban_page_verdict(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model, ngx_zertiban_notice_t *notices)
 {
@@ -107,20 +104,20 @@ ngx_zertiban_page_verdict(ngx_zertiban_out_t *out,
 
     if (model->zone == NULL) {
         ngx_zertiban_out_text(out, "no location has \"zertiban on\"");
-        return;
+        return "good";
     }
 
     if (model->down) {
         ngx_zertiban_page_share(out, model, model->down,
                                 (model->down == 1) ? "has no token"
                                                    : "have no token");
-        return;
+        return "bad";
     }
 
     if (model->stale) {
         ngx_zertiban_out_text(out, "refresh fails for ");
         ngx_zertiban_page_share(out, model, model->stale, NULL);
-        return;
+        return "care";
     }
 
     /* now these are of requests only */
@@ -130,22 +127,26 @@ ngx_zertiban_page_verdict(ngx_zertiban_out_t *out,
     if (standings[NGX_ZERTIBAN_FAILING]) {
         ngx_zertiban_out_text(out, "no token for ");
         ngx_zertiban_page_asked(out, standings[NGX_ZERTIBAN_FAILING]);
-        return;
+        return "care";
     }
 
     if (standings[NGX_ZERTIBAN_DELAYED]) {
         ngx_zertiban_out_text(out, "refresh fails for ");
         ngx_zertiban_page_asked(out, standings[NGX_ZERTIBAN_DELAYED]);
-        return;
+        return "care";
     }
 
     ngx_zertiban_page_well(out, model);
 
     but = ngx_zertiban_page_but(model, notices);
 
-    if (but) {
-        ngx_zertiban_out(out, ", but %V", but);
+    if (but == NULL) {
+        return "good";
     }
+
+    ngx_zertiban_out(out, ", but %V", but);
+
+    return "care";
 }
 
 

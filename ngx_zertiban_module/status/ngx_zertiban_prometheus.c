@@ -36,7 +36,10 @@ static void ngx_zertiban_prometheus_exchanges(ngx_zertiban_out_t *out,
 static void ngx_zertiban_prometheus_results(ngx_zertiban_out_t *out,
     ngx_str_t *label, ngx_zertiban_record_t *record);
 static void ngx_zertiban_prometheus_times(ngx_zertiban_out_t *out,
-    ngx_str_t *label, ngx_zertiban_record_t *record);
+    const char *name, ngx_str_t *label, ngx_zertiban_times_t *times,
+    ngx_msec_t *bounds);
+static void ngx_zertiban_prometheus_sample(ngx_zertiban_out_t *out,
+    const char *name, const char *suffix, ngx_str_t *label);
 static void ngx_zertiban_prometheus_secrets(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model);
 static void ngx_zertiban_prometheus_up(ngx_zertiban_out_t *out,
@@ -188,32 +191,16 @@ static void
 ngx_zertiban_prometheus_waits(ngx_zertiban_out_t *out,
     ngx_zertiban_model_t *model)
 {
-    ngx_uint_t                i, n;
     ngx_zertiban_counters_t  *counters;
 
     counters = &model->counters;
-    n = 0;
 
     ngx_zertiban_prometheus_head(out, "request_wait_seconds", "histogram",
                                  "Time that requests waited for a token, of "
                                  "those that waited.");
 
-    for (i = 0; i < NGX_ZERTIBAN_BUCKETS - 1; i++) {
-        n += counters->waits.buckets[i];
-
-        ngx_zertiban_out_text(out,
-                              "zertiban_request_wait_seconds_bucket{le=\"");
-        ngx_zertiban_out_bound(out, ngx_zertiban_wait_bounds[i]);
-        ngx_zertiban_out(out, "\"} %ui\n", n);
-    }
-
-    n += counters->waits.buckets[i];
-
-    ngx_zertiban_out(out,
-                     "zertiban_request_wait_seconds_bucket{le=\"+Inf\"} %ui\n"
-                     "zertiban_request_wait_seconds_sum ", n);
-    ngx_zertiban_out_moment(out, (int64_t) counters->waits.sum);
-    ngx_zertiban_out(out, "\nzertiban_request_wait_seconds_count %ui\n", n);
+    ngx_zertiban_prometheus_times(out, "request_wait_seconds", NULL,
+                                  &counters->waits, ngx_zertiban_wait_bounds);
 
     ngx_zertiban_prometheus_head(out, "api_unauthorized_total", "counter",
                                  "Answers of the API with status 401, by what "
@@ -340,13 +327,17 @@ ngx_zertiban_prometheus_exchanges(ngx_zertiban_out_t *out,
 
         if (e->recorded) {
             ngx_zertiban_prometheus_label(&label, e);
-            ngx_zertiban_prometheus_times(out, &label, &e->record);
+            ngx_zertiban_prometheus_times(out, "exchange_duration_seconds",
+                                          &label, &e->record.times,
+                                          ngx_zertiban_exchange_bounds);
         }
     }
 
     if (others) {
-        ngx_zertiban_prometheus_times(out, &ngx_zertiban_prometheus_other,
-                                      &model->others);
+        ngx_zertiban_prometheus_times(out, "exchange_duration_seconds",
+                                      &ngx_zertiban_prometheus_other,
+                                      &model->others.times,
+                                      ngx_zertiban_exchange_bounds);
     }
 }
 
@@ -370,36 +361,57 @@ ngx_zertiban_prometheus_results(ngx_zertiban_out_t *out, ngx_str_t *label,
 }
 
 
-static void
-ngx_zertiban_prometheus_times(ngx_zertiban_out_t *out, ngx_str_t *label,
-    ngx_zertiban_record_t *record)
-{
-    ngx_uint_t             i, n;
-    ngx_zertiban_times_t  *times;
+/* "label" is what the samples have besides their bounds, or NULL */
 
-    times = &record->times;
+static void
+ngx_zertiban_prometheus_times(ngx_zertiban_out_t *out, const char *name,
+    ngx_str_t *label, ngx_zertiban_times_t *times, ngx_msec_t *bounds)
+{
+    ngx_uint_t  i, n;
+
     n = 0;
 
-    for (i = 0; i < NGX_ZERTIBAN_BUCKETS - 1; i++) {
+    for (i = 0; i < NGX_ZERTIBAN_BUCKETS; i++) {
         n += times->buckets[i];
 
-        ngx_zertiban_out(out,
-                         "zertiban_exchange_duration_seconds_bucket{%V,le=\"",
-                         label);
-        ngx_zertiban_out_bound(out, ngx_zertiban_exchange_bounds[i]);
+        ngx_zertiban_out(out, "zertiban_%s_bucket{", name);
+
+        if (label) {
+            ngx_zertiban_out(out, "%V,", label);
+        }
+
+        ngx_zertiban_out_text(out, "le=\"");
+
+        if (i < NGX_ZERTIBAN_BUCKETS - 1) {
+            ngx_zertiban_out_bound(out, bounds[i]);
+
+        } else {
+            ngx_zertiban_out_text(out, "+Inf");
+        }
+
         ngx_zertiban_out(out, "\"} %ui\n", n);
     }
 
-    n += times->buckets[i];
-
-    ngx_zertiban_out(out, "zertiban_exchange_duration_seconds_bucket"
-                     "{%V,le=\"+Inf\"} %ui\n"
-                     "zertiban_exchange_duration_seconds_sum{%V} ",
-                     label, n, label);
+    ngx_zertiban_prometheus_sample(out, name, "sum", label);
     ngx_zertiban_out_moment(out, (int64_t) times->sum);
-    ngx_zertiban_out(out,
-                     "\nzertiban_exchange_duration_seconds_count{%V} %ui\n",
-                     label, n);
+    ngx_zertiban_out_text(out, "\n");
+    ngx_zertiban_prometheus_sample(out, name, "count", label);
+    ngx_zertiban_out(out, "%ui\n", n);
+}
+
+
+/* a sample of a histogram, but for its value */
+
+static void
+ngx_zertiban_prometheus_sample(ngx_zertiban_out_t *out, const char *name,
+    const char *suffix, ngx_str_t *label)
+{
+    if (label) {
+        ngx_zertiban_out(out, "zertiban_%s_%s{%V} ", name, suffix, label);
+
+    } else {
+        ngx_zertiban_out(out, "zertiban_%s_%s ", name, suffix);
+    }
 }
 
 

@@ -8,6 +8,7 @@
 
 #include "ngx_zertiban_status.h"
 #include "ngx_zertiban_answer.h"
+#include "ngx_zertiban_gate.h"
 #include "ngx_zertiban_gather.h"
 #include "ngx_zertiban_json.h"
 #include "ngx_zertiban_names.h"
@@ -251,7 +252,7 @@ ngx_zertiban_status_answer(ngx_http_request_t *r, ngx_zertiban_model_t *model)
     r->headers_out.status = status;
 
     if (status == NGX_HTTP_SERVICE_UNAVAILABLE
-        && ngx_zertiban_answer_retry_after(r, model->next) != NGX_OK)
+        && ngx_zertiban_gate_retry_after(r, model->next) != NGX_OK)
     {
         out.failed = 1;
     }

@@ -9,6 +9,7 @@
 
 #include "ngx_zertiban_try.h"
 #include "ngx_zertiban_access.h"
+#include "ngx_zertiban_answer.h"
 #include "ngx_zertiban_form.h"
 #include "ngx_zertiban_keeper.h"
 #include "ngx_zertiban_outcome.h"
@@ -264,28 +265,18 @@ ngx_zertiban_try_start(ngx_http_request_t *r,
 }
 
 
-/* as in ngx_http_limit_req_handler() */
-
 static ngx_int_t
 ngx_zertiban_try_wait(ngx_zertiban_try_ctx_t *ctx)
 {
     ngx_msec_t              timeout;
-    ngx_event_t            *rev;
     ngx_http_request_t     *r;
     ngx_zertiban_source_t  *source;
 
     r = ctx->request;
-    rev = r->connection->read;
 
-    if (rev->ready) {
-        ngx_post_event(rev, &ngx_posted_events);
-
-    } else if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+    if (ngx_zertiban_answer_watch(r) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    r->read_event_handler = ngx_http_test_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
 
     r->connection->log->action = "trying a credential";
 
