@@ -18,6 +18,7 @@
 #   make matrix    the tests with nginx of several Debian releases
 #   make bench     what a request costs, beside other ways to do the same
 #   make monitor   alerts and dashboard with Prometheus, the page in Chromium
+#   make packages  what people install, where they install it
 #
 # For another nginx than the installed one name its sources and its binary:
 # make NGINX_SRC=../nginx-1.30.4 NGINX=../nginx-1.30.4/objs/nginx
@@ -51,7 +52,8 @@ export TEST_NGINX_SERVROOT  := $(build)/servroot
 export TEST_ZERTIBAN_MODULE := $(module)
 
 # each is a program: t/asan/run, ...
-proofs       := asan valgrind lint fuzz storm interop matrix bench monitor
+proofs       := asan valgrind lint fuzz storm interop matrix bench monitor \
+                packages
 
 # once packages are installed, nginx has to be looked for again
 again        = $(MAKE) --no-print-directory
