@@ -18,6 +18,7 @@
 #   make matrix    the tests with nginx of several Debian releases
 #   make bench     what a request costs, beside other ways to do the same
 #   make monitor   alerts and dashboard with Prometheus, the page in Chromium
+#   make fleet     what many gateways cost the token endpoint
 #   make packages  what people install, where they install it
 #
 # For another nginx than the installed one name its sources and its binary:
@@ -53,7 +54,7 @@ export TEST_ZERTIBAN_MODULE := $(module)
 
 # each is a program: t/asan/run, ...
 proofs       := asan valgrind lint fuzz storm interop matrix bench monitor \
-                packages
+                fleet packages
 
 # once packages are installed, nginx has to be looked for again
 again        = $(MAKE) --no-print-directory

@@ -49,6 +49,8 @@ struct ngx_zertiban_ctx_s {
     ngx_zertiban_ctx_t               *prev;           /* of any request that
                                                          shares r->variables */
     ngx_zertiban_pass_pt              look;           /* for the token */
+    ngx_zertiban_pass_pt              answer;         /* with it, instead of an
+                                                         upstream */
 
     ngx_zertiban_credential_t        *credential;
     ngx_str_t                         tenant;

@@ -107,9 +107,46 @@ ngx_zertiban_early_hints(ngx_http_request_t *r, ngx_int_t rc)
 
 #define ngx_zertiban_over_ssl(r)           ((r)->connection->ssl != NULL)
 
+/* whether the server demands a certificate that it can verify */
+
+#define ngx_zertiban_verify_client(sscf)                                      \
+    (((ngx_http_ssl_srv_conf_t *) (sscf))->verify == 1)
+
 #else
 
 #define ngx_zertiban_over_ssl(r)           0
+#define ngx_zertiban_verify_client(sscf)   0
+
+#endif
+
+
+#if (NGX_HTTP_SSL)
+
+/*
+ * whether the client has sent one, and it was this server that has verified it,
+ * and not another one that listens on the same address
+ */
+
+static ngx_inline ngx_uint_t
+ngx_zertiban_verified(ngx_http_request_t *r, void *server)
+{
+    ngx_str_t                 s;
+    ngx_connection_t         *c;
+    ngx_http_ssl_srv_conf_t  *sscf = server;
+
+    c = r->connection;
+
+    return c->ssl
+           && SSL_get_SSL_CTX(c->ssl->connection) == sscf->ssl.ctx
+           && ngx_ssl_get_client_verify(c, r->pool, &s) == NGX_OK
+           && s.len == sizeof("SUCCESS") - 1
+           && ngx_strncmp(s.data, "SUCCESS", s.len) == 0;
+}
+
+
+#else
+
+#define ngx_zertiban_verified(r, server)   0
 
 #endif
 

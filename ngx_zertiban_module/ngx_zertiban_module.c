@@ -16,6 +16,7 @@
 #include "ngx_zertiban_keeper.h"
 #include "ngx_zertiban_named.h"
 #include "ngx_zertiban_notify.h"
+#include "ngx_zertiban_share.h"
 #include "ngx_zertiban_status.h"
 #include "ngx_zertiban_variables.h"
 
@@ -26,8 +27,6 @@ static void *ngx_zertiban_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_zertiban_merge_gate(ngx_conf_t *cf,
-    ngx_zertiban_loc_conf_t *conf);
-static char *ngx_zertiban_merge_check(ngx_conf_t *cf,
     ngx_zertiban_loc_conf_t *conf);
 static char *ngx_zertiban_merge_client(ngx_conf_t *cf,
     ngx_zertiban_loc_conf_t *conf);
@@ -220,6 +219,13 @@ static ngx_command_t  ngx_zertiban_commands[] = {
       0,
       NULL },
 
+    { ngx_string("zertiban_share"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_zertiban_share,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     /* of nginx, see ngx_zertiban_handlers.c; with the schemes of TLS */
 
     { ngx_string("proxy_pass"),
@@ -322,6 +328,7 @@ ngx_zertiban_create_main_conf(ngx_conf_t *cf)
      *     zmcf->zone_size = 0;
      *     zmcf->values = NULL;
      *     zmcf->gates = NULL;
+     *     zmcf->shares = NULL;
      *     zmcf->named = { NULL, NULL, 0 };
      *     zmcf->gated = 0;
      *     zmcf->dynamic = 0;
@@ -372,6 +379,7 @@ ngx_zertiban_create_loc_conf(ngx_conf_t *cf)
      *     conf->status = NGX_ZERTIBAN_STATUS_NONE;
      *     conf->status_max = 0;
      *     conf->status_place = { { 0, NULL }, 0 };
+     *     conf->share = NULL;
      *     conf->hosts = NULL;
      *     conf->trust = NGX_ZERTIBAN_TRUST_UNKNOWN;
      *     conf->refused = NGX_ZERTIBAN_REFUSED_NOT;
@@ -442,12 +450,18 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     gated = ngx_zertiban_handlers_merge(cf, prev, conf);
 
-    if (ngx_zertiban_destination_add(cf, conf, gated) != NGX_OK) {
+    if (ngx_zertiban_share_merge(cf, prev, conf) != NGX_OK
+        || ngx_zertiban_destination_add(cf, conf, gated) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
     if (gated) {
         conf->gate->proxied = 1;
+        return ngx_zertiban_merge_gate(cf, conf);
+    }
+
+    if (conf->share) {
         return ngx_zertiban_merge_gate(cf, conf);
     }
 
@@ -471,7 +485,7 @@ ngx_zertiban_merge_gate(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
 
     zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
 
-    if (ngx_zertiban_merge_check(cf, conf) != NGX_CONF_OK
+    if (ngx_zertiban_check_gate(cf, conf) != NGX_OK
         || ngx_zertiban_merge_client(cf, conf) != NGX_CONF_OK
         || ngx_zertiban_named_credential(cf, zmcf->credentials, conf)
            != NGX_CONF_OK)
@@ -488,52 +502,6 @@ ngx_zertiban_merge_gate(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
     }
 
     return NGX_CONF_OK;
-}
-
-
-static char *
-ngx_zertiban_merge_check(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
-{
-    char                      *missing;
-    ngx_zertiban_ssl_conf_t   *ssl;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    ssl = &conf->client.ssl;
-
-    if (conf->client.endpoint == NULL) {
-        missing = "zertiban_token_endpoint";
-
-    } else if (conf->pairs == NULL && conf->client_id == NULL) {
-        missing = "zertiban_client_id\" or \"zertiban_credentials_file";
-
-    } else if (conf->pairs == NULL && conf->client_secret == NULL) {
-        missing = "zertiban_client_secret\" or \"zertiban_client_secret_file";
-
-    } else if (conf->tenant_id == NULL) {
-        missing = "zertiban_tenant_id";
-
-    } else if (ssl->certificate.value.len
-               && ssl->certificate_key.value.len == 0)
-    {
-        missing = "zertiban_ssl_certificate_key";
-
-    } else if (ssl->certificate_key.value.len
-               && ssl->certificate.value.len == 0)
-    {
-        missing = "zertiban_ssl_certificate";
-
-    } else {
-        return NGX_CONF_OK;
-    }
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "\"zertiban\" is on in the location \"%V\", but there is no "
-                  "\"%s\": set it there or in a block around it, in %V:%ui",
-                  &clcf->name, missing, &conf->place.file, conf->place.line);
-
-    return NGX_CONF_ERROR;
 }
 
 
@@ -590,7 +558,9 @@ ngx_zertiban_postconfiguration(ngx_conf_t *cf)
 
     zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_zertiban_module);
 
-    if (ngx_zertiban_check_all(cf, zmcf) != NGX_OK) {
+    if (ngx_zertiban_check_all(cf, zmcf) != NGX_OK
+        || ngx_zertiban_share_check(cf, zmcf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

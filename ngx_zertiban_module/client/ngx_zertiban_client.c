@@ -82,7 +82,7 @@ static void ngx_zertiban_client_close_peer(ngx_zertiban_client_t *cl);
 ngx_zertiban_client_t *
 ngx_zertiban_client_create(ngx_zertiban_client_conf_t *conf, ngx_str_t *id,
     ngx_str_t *secrets, ngx_uint_t n, ngx_str_t *scope,
-    ngx_zertiban_client_pt handler, void *data)
+    ngx_zertiban_mark_t refused, ngx_zertiban_client_pt handler, void *data)
 {
     ngx_pool_t             *pool;
     ngx_zertiban_client_t  *cl;
@@ -126,7 +126,8 @@ ngx_zertiban_client_create(ngx_zertiban_client_conf_t *conf, ngx_str_t *id,
     ngx_memcpy(cl->secrets, secrets, n * sizeof(ngx_str_t));
 
     cl->request = ngx_zertiban_request_create(pool, conf->endpoint, id, secrets,
-                                              scope, &cl->secrets[n]);
+                                              scope, refused,
+                                              &cl->secrets[n]);
     if (cl->request == NULL) {
         goto failed;
     }
@@ -684,6 +685,8 @@ ngx_zertiban_client_answer(ngx_zertiban_client_t *cl)
     verdict.retry_after = (verdict.status == 429 || verdict.status == 503)
                           ? rp->retry_after : -1;
     verdict.date = rp->date;
+    verdict.age = rp->age;
+    verdict.next = rp->next;
 
     ngx_zertiban_client_finish(cl, &verdict);
 }
@@ -760,6 +763,8 @@ ngx_zertiban_client_fail(ngx_zertiban_client_t *cl, ngx_zertiban_error_e error,
     verdict.error = error;
     verdict.retry_after = -1;
     verdict.date = -1;
+    verdict.age = -1;
+    verdict.next = -1;
 
     /* nginx knows best why the endpoint was not reached */
 

@@ -13,6 +13,7 @@
 #include <ngx_event.h>
 
 #include "ngx_zertiban_endpoint.h"
+#include "ngx_zertiban_mark.h"
 #include "ngx_zertiban_ssl.h"
 #include "ngx_zertiban_token.h"
 
@@ -47,7 +48,8 @@ typedef void (*ngx_zertiban_client_pt)(void *data,
  * of this worker; it owns all its memory.  It ends within "timeout", ms, after
  * ngx_zertiban_client_start(), which may call "handler" itself.  The first one
  * of "n" secrets is sent; all of them stay what and where they are until then,
- * and no answer that repeats one is shown.  No timer of the client holds a
+ * and no answer that repeats one is shown.  "refused" is the mark of a token
+ * that the API has refused, or 0.  No timer of the client holds a
  * worker that is shutting down.
  *
  * What nginx would log on the way is kept, and its last line becomes the
@@ -58,8 +60,8 @@ typedef void (*ngx_zertiban_client_pt)(void *data,
 
 ngx_zertiban_client_t *ngx_zertiban_client_create(
     ngx_zertiban_client_conf_t *conf, ngx_str_t *id, ngx_str_t *secrets,
-    ngx_uint_t n, ngx_str_t *scope, ngx_zertiban_client_pt handler,
-    void *data);
+    ngx_uint_t n, ngx_str_t *scope, ngx_zertiban_mark_t refused,
+    ngx_zertiban_client_pt handler, void *data);
 
 void ngx_zertiban_client_start(ngx_zertiban_client_t *cl, ngx_msec_t timeout);
 

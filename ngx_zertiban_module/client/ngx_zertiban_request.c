@@ -19,7 +19,7 @@ static u_char *ngx_zertiban_form_encode(u_char *p, ngx_str_t *value);
 ngx_buf_t *
 ngx_zertiban_request_create(ngx_pool_t *pool,
     ngx_zertiban_endpoint_t *endpoint, ngx_str_t *id, ngx_str_t *secret,
-    ngx_str_t *scope, ngx_str_t *sent)
+    ngx_str_t *scope, ngx_zertiban_mark_t refused, ngx_str_t *sent)
 {
     size_t      len;
     ngx_buf_t  *b;
@@ -36,9 +36,10 @@ ngx_zertiban_request_create(ngx_pool_t *pool,
         "Accept-Encoding: identity" CRLF
         "Content-Length: %uz" CRLF
         "User-Agent: ngx_zertiban_module/" NGX_ZERTIBAN_VERSION CRLF
-        "Connection: close" CRLF
-        CRLF
-        "%V";
+        "Connection: close" CRLF;
+
+    static char  mark[] =
+        NGX_ZERTIBAN_TOKEN_REFUSED ": " NGX_ZERTIBAN_MARK_FORMAT CRLF;
 
     if (ngx_zertiban_request_basic(pool, id, secret, &basic) != NGX_OK
         || ngx_zertiban_request_body(pool, scope, &body) != NGX_OK)
@@ -47,7 +48,8 @@ ngx_zertiban_request_create(ngx_pool_t *pool,
     }
 
     len = sizeof(first) + endpoint->uri.len + endpoint->host_header.len
-          + basic.len + sizeof(rest) + NGX_SIZE_T_LEN + body.len;
+          + basic.len + sizeof(rest) + NGX_SIZE_T_LEN + sizeof(mark)
+          + NGX_ZERTIBAN_MARK_LEN + sizeof(CRLF) + body.len;
 
     b = ngx_create_temp_buf(pool, len);
 
@@ -59,7 +61,13 @@ ngx_zertiban_request_create(ngx_pool_t *pool,
         sent->data = b->last;
 
         b->last = ngx_cpymem(b->last, basic.data, basic.len);
-        b->last = ngx_slprintf(b->last, b->end, rest, body.len, &body);
+        b->last = ngx_slprintf(b->last, b->end, rest, body.len);
+
+        if (refused) {
+            b->last = ngx_slprintf(b->last, b->end, mark, refused);
+        }
+
+        b->last = ngx_slprintf(b->last, b->end, CRLF "%V", &body);
     }
 
     ngx_explicit_memzero(basic.data, basic.len);

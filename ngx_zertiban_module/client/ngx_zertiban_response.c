@@ -7,11 +7,15 @@
 
 
 #include "ngx_zertiban_response.h"
+#include "ngx_zertiban_mark.h"
+#include "ngx_zertiban_token.h"
 
 
 static ngx_int_t ngx_zertiban_response_status(ngx_zertiban_response_t *rp);
 static ngx_int_t ngx_zertiban_response_headers(ngx_zertiban_response_t *rp);
 static ngx_int_t ngx_zertiban_response_header(ngx_zertiban_response_t *rp);
+static time_t ngx_zertiban_response_seconds(ngx_str_t *value);
+static void ngx_zertiban_response_forget(ngx_zertiban_response_t *rp);
 static void ngx_zertiban_response_trim(ngx_str_t *value);
 static ngx_int_t ngx_zertiban_response_content_length(
     ngx_zertiban_response_t *rp, ngx_str_t *value);
@@ -79,8 +83,7 @@ ngx_zertiban_response_create(ngx_pool_t *pool, ngx_log_t *log)
     b->temporary = 1;
 
     rp->content_length = -1;
-    rp->retry_after = -1;
-    rp->date = -1;
+    ngx_zertiban_response_forget(rp);
 
     return rp;
 }
@@ -242,9 +245,43 @@ ngx_zertiban_response_header(ngx_zertiban_response_t *rp)
         /* RFC 9110, section 6.6.1; NGX_ERROR is -1 */
 
         rp->date = ngx_parse_http_time(value.data, value.len);
+        return NGX_OK;
+    }
+
+    /* of "zertiban_share" */
+
+    if (ngx_zertiban_name_is(NGX_ZERTIBAN_TOKEN_AGE)) {
+        rp->age = ngx_zertiban_response_seconds(&value);
+        return NGX_OK;
+    }
+
+    if (ngx_zertiban_name_is(NGX_ZERTIBAN_TOKEN_NEXT)) {
+        rp->next = ngx_zertiban_response_seconds(&value);
     }
 
     return NGX_OK;
+}
+
+
+/* of a token's life, -1 if it is no number */
+
+static time_t
+ngx_zertiban_response_seconds(ngx_str_t *value)
+{
+    return ngx_min(ngx_atotm(value->data, value->len),
+                   NGX_ZERTIBAN_LIFETIME_MAX);
+}
+
+
+/* numbers that a header may bring */
+
+static void
+ngx_zertiban_response_forget(ngx_zertiban_response_t *rp)
+{
+    rp->retry_after = -1;
+    rp->date = -1;
+    rp->age = -1;
+    rp->next = -1;
 }
 
 
@@ -367,8 +404,7 @@ ngx_zertiban_response_headers_done(ngx_zertiban_response_t *rp)
         rp->request->state = 0;
         rp->state = sw_status;
         rp->content_length = -1;
-        rp->retry_after = -1;
-        rp->date = -1;
+        ngx_zertiban_response_forget(rp);
         rp->chunked = 0;
         ngx_str_null(&rp->coding);
 

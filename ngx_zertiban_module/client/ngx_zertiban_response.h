@@ -29,6 +29,9 @@ typedef struct {
     off_t                  content_length;
     time_t                 retry_after;   /* s, -1 without one */
     time_t                 date;          /* of the server's clock, or -1 */
+    time_t                 age;           /* s, of a gateway's token, and to
+                                             its next one; -1 if it is none */
+    time_t                 next;
     ngx_str_t              coding;        /* other than "identity" */
 
     char                  *err;           /* static */
@@ -54,9 +57,9 @@ ngx_zertiban_response_t *ngx_zertiban_response_create(ngx_pool_t *pool,
  *
  * Returns
  *     NGX_OK     the final answer is whole: status.code, body up to body_last,
- *                where a byte more may be written, retry_after, date and
- *                coding, which may be empty and has no data without one, are
- *                set
+ *                where a byte more may be written, retry_after, date, age,
+ *                next and coding, which may be empty and has no data without
+ *                one, are set
  *     NGX_AGAIN  more is to come, and there is room for it
  *     NGX_ERROR  rp->err says why it cannot be an answer
  */

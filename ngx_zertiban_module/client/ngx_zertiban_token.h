@@ -37,6 +37,10 @@ typedef struct {
     ngx_uint_t              refused;      /* the client id or its secret is */
     time_t                  retry_after;  /* s, -1 without one */
     time_t                  date;         /* of the endpoint's clock, or -1 */
+    time_t                  age;          /* s, of a token that a gateway has
+                                             shared, and to its next one; -1
+                                             if it was none */
+    time_t                  next;
 
     ngx_str_t               reason;       /* for the log, never secret */
     ngx_str_t               code;         /* "error" of RFC 6749, 5.2 */
@@ -50,10 +54,10 @@ typedef struct {
 /*
  * Judges an answer of the token endpoint by its status and body: RFC 6749,
  * sections 5.1 and 5.2.  body[len] must be writable.  The token is decoded in
- * place: verdict->token points into "body".  verdict->retry_after and date are
- * left alone.  NGX_ZERTIBAN_BUSY says that there was no memory.  An "error" or
- * "error_description" that repeats the token, or one of "n" secrets, which are
- * not empty, is not shown.
+ * place: verdict->token points into "body".  verdict->retry_after, date, age
+ * and next are left alone.  NGX_ZERTIBAN_BUSY says that there was no memory.
+ * An "error" or "error_description" that repeats the token, or one of "n"
+ * secrets, which are not empty, is not shown.
  */
 
 void ngx_zertiban_token_parse(ngx_uint_t status, u_char *body, size_t len,

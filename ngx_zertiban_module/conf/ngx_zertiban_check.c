@@ -39,6 +39,55 @@ ngx_zertiban_check_merge(ngx_zertiban_loc_conf_t *prev,
 }
 
 
+ngx_int_t
+ngx_zertiban_check_gate(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
+{
+    char                      *missing, *what;
+    ngx_zertiban_ssl_conf_t   *ssl;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    ssl = &conf->client.ssl;
+
+    if (conf->client.endpoint == NULL) {
+        missing = "zertiban_token_endpoint";
+
+    } else if (conf->pairs == NULL && conf->client_id == NULL) {
+        missing = "zertiban_client_id\" or \"zertiban_credentials_file";
+
+    } else if (conf->pairs == NULL && conf->client_secret == NULL) {
+        missing = "zertiban_client_secret\" or \"zertiban_client_secret_file";
+
+    } else if (conf->tenant_id == NULL && conf->share == NULL) {
+        missing = "zertiban_tenant_id";
+
+    } else if (ssl->certificate.value.len
+               && ssl->certificate_key.value.len == 0)
+    {
+        missing = "zertiban_ssl_certificate_key";
+
+    } else if (ssl->certificate_key.value.len
+               && ssl->certificate.value.len == 0)
+    {
+        missing = "zertiban_ssl_certificate";
+
+    } else {
+        return NGX_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    what = conf->share ? "zertiban_share\" is" : "zertiban\" is on";
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "\"%s in the location \"%V\", but there is no \"%s\": set "
+                  "it there or in a block around it, in %V:%ui",
+                  what, &clcf->name, missing, &conf->place.file,
+                  conf->place.line);
+
+    return NGX_ERROR;
+}
+
+
 void
 ngx_zertiban_check_pair(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
 {

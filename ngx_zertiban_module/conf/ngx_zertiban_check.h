@@ -20,6 +20,14 @@ void ngx_zertiban_check_merge(ngx_zertiban_loc_conf_t *prev,
     ngx_zertiban_loc_conf_t *conf);
 
 /*
+ * Returns NGX_ERROR if a location that needs tokens lacks what they are asked
+ * for with.
+ */
+
+ngx_int_t ngx_zertiban_check_gate(ngx_conf_t *cf,
+    ngx_zertiban_loc_conf_t *conf);
+
+/*
  * Warns, once, of a secret that begins with the client id of the location, as
  * "curl -u" has them.
  */

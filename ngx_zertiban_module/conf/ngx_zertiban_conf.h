@@ -29,6 +29,19 @@ typedef struct {
 } ngx_zertiban_named_t;
 
 
+/* a "zertiban_share" */
+
+typedef struct ngx_zertiban_share_s  ngx_zertiban_share_t;
+
+struct ngx_zertiban_share_s {
+    ngx_zertiban_place_t           place;
+    void                         **srv_conf;    /* of its server, */
+    void                          *server;      /* that of nginx's TLS module,
+                                                   NULL: there is none */
+    ngx_zertiban_share_t          *next;        /* in zmcf->shares */
+};
+
+
 typedef struct {
     ngx_str_t                      zone_name;
     size_t                         zone_size;
@@ -46,6 +59,8 @@ typedef struct {
 
     ngx_zertiban_value_t          *values;      /* that may hold variables */
     ngx_zertiban_loc_conf_t       *gates;       /* each "zertiban on" */
+
+    ngx_zertiban_share_t          *shares;
 
     ngx_array_t                    leads;       /* of ngx_zertiban_lead_t */
     ngx_array_t                    shown;       /* of ngx_zertiban_shown_t */
@@ -150,6 +165,9 @@ struct ngx_zertiban_loc_conf_s {
     ngx_zertiban_status_e          status;
     ngx_uint_t                     status_max;  /* credentials shown */
     ngx_zertiban_place_t           status_place;
+
+    ngx_zertiban_share_t          *share;       /* NULL: its token is not
+                                                   given to gateways */
 
     ngx_zertiban_hosts_t          *hosts;       /* NULL: the endpoint's */
     ngx_zertiban_trust_e           trust;

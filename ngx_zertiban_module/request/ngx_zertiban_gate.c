@@ -30,6 +30,8 @@ static ngx_int_t ngx_zertiban_gate_look(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
 static ngx_int_t ngx_zertiban_gate_decide(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx, ngx_int_t rc);
+static ngx_int_t ngx_zertiban_gate_told(ngx_http_request_t *r,
+    ngx_zertiban_ctx_t *ctx);
 static ngx_inline ngx_int_t ngx_zertiban_gate_pass(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
 static ngx_int_t ngx_zertiban_gate_no_token(ngx_http_request_t *r,
@@ -131,6 +133,30 @@ ngx_zertiban_handler(ngx_http_request_t *r)
 }
 
 
+ngx_int_t
+ngx_zertiban_gate_answer(ngx_http_request_t *r, ngx_zertiban_pass_pt answer)
+{
+    ngx_zertiban_ctx_t    *ctx;
+    ngx_zertiban_error_e   error;
+
+    ctx = ngx_zertiban_pass_create(r, ngx_zertiban_gate_look);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->answer = answer;
+    ctx->uncounted = 1;
+
+    error = ngx_zertiban_gate_values(r, ctx);
+
+    if (error) {
+        return ngx_zertiban_gate_refuse(r, ctx, error, 0);
+    }
+
+    return ngx_zertiban_gate_look(r, ctx);
+}
+
+
 static ngx_zertiban_error_e
 ngx_zertiban_gate_values(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 {
@@ -138,7 +164,13 @@ ngx_zertiban_gate_values(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 
     zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
 
-    if (ngx_zertiban_value_literal(zlcf->tenant_id)) {
+    if (ctx->answer) {
+
+        /* whose business the token will be used for is not known here */
+
+        ngx_str_null(&ctx->tenant);
+
+    } else if (ngx_zertiban_value_literal(zlcf->tenant_id)) {
 
         /* it was checked with the configuration */
 
@@ -234,10 +266,17 @@ ngx_zertiban_gate_decide(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
         if (ctx->uncounted) {
             ctx->uncounted = 0;
-            ctx->credential->tally->waits++;
+
+            if (ctx->waited) {
+                ctx->credential->tally->waits++;
+
+            } else {
+                ctx->credential->tally->hits++;
+            }
         }
 
-        return ngx_zertiban_gate_pass(r, ctx);
+        return ctx->answer ? ngx_zertiban_gate_told(r, ctx)
+                           : ngx_zertiban_gate_pass(r, ctx);
     }
 
     if (rc == NGX_AGAIN) {
@@ -245,6 +284,17 @@ ngx_zertiban_gate_decide(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
     }
 
     return ngx_zertiban_gate_no_token(r, ctx, rc);
+}
+
+
+static ngx_int_t
+ngx_zertiban_gate_told(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
+{
+    ngx_zertiban_keeper_used(ctx->credential);
+
+    ctx->state = NGX_ZERTIBAN_DONE;
+
+    return ctx->answer(r, ctx);
 }
 
 

@@ -16,6 +16,15 @@
 ngx_int_t ngx_zertiban_handler(ngx_http_request_t *r);
 
 /*
+ * For a request whose body was read, and that leads to no upstream: "answer" is
+ * called when there is a token, which is credential->copy's while it runs.
+ * Returns what finalizes the request.
+ */
+
+ngx_int_t ngx_zertiban_gate_answer(ngx_http_request_t *r,
+    ngx_zertiban_pass_pt answer);
+
+/*
  * The tenant that a request of the location acts for.  Returns NGX_OK, or
  * NGX_ERROR if it cannot be used: it is empty then.
  */

@@ -43,7 +43,9 @@ ngx_zertiban_wait(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
     /* as in ngx_http_upstream_init_request() */
 
-    abort = (!zlcf->upstream->store && !zlcf->upstream->ignore_client_abort);
+    abort = (zlcf->upstream == NULL
+             || (!zlcf->upstream->store
+                 && !zlcf->upstream->ignore_client_abort));
 
     if (ngx_zertiban_wait_create(r, ctx) != NGX_OK
         || ngx_zertiban_pass_pause(r, ctx, abort) != NGX_OK)

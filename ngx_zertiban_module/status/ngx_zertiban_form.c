@@ -62,6 +62,7 @@ ngx_zertiban_form_field(ngx_pool_t *pool, ngx_str_t *body, ngx_str_t *name,
     ngx_str_t *value)
 {
     u_char     *p, *last, *end, *equals, *dst, *src;
+    size_t      len;
     ngx_int_t   rc;
 
     rc = NGX_DECLINED;
@@ -86,16 +87,27 @@ ngx_zertiban_form_field(ngx_pool_t *pool, ngx_str_t *body, ngx_str_t *name,
             continue;
         }
 
-        src = equals + 1;
+        len = end - (equals + 1);
 
-        value->data = ngx_pnalloc(pool, end - src + 1);
+        value->data = ngx_pnalloc(pool, len + 1);
         if (value->data == NULL) {
             return NGX_ERROR;
         }
 
+        ngx_memcpy(value->data, equals + 1, len);
+
+        /* ngx_unescape_uri() has no form of it */
+
+        for (src = value->data; src < value->data + len; src++) {
+            if (*src == '+') {
+                *src = ' ';
+            }
+        }
+
+        src = value->data;
         dst = value->data;
 
-        ngx_unescape_uri(&dst, &src, end - src, 0);
+        ngx_unescape_uri(&dst, &src, len, 0);
 
         value->len = dst - value->data;
         rc = NGX_OK;

@@ -107,6 +107,7 @@ struct ngx_zertiban_credential_s {
 
     ngx_zertiban_client_t           *exchange;    /* in flight here, */
     ngx_uint_t                       lease;       /* its own, */
+    ngx_zertiban_mark_t              mark;        /* that it tells, */
     ngx_msec_t                       begun;       /* and since when */
 
     ngx_zertiban_record_t           *record;      /* of exchanges */

@@ -124,6 +124,7 @@ ngx_zertiban_exchange_start(ngx_zertiban_credential_t *credential,
     ngx_zertiban_credential_hold(credential);
 
     credential->lease = credentials->look.lease;
+    credential->mark = credentials->look.mark;
     credential->begun = ngx_current_msec;
 
     if (credentials->look.orphaned) {
@@ -150,6 +151,8 @@ ngx_zertiban_exchange_start(ngx_zertiban_credential_t *credential,
     ngx_memzero(&verdict, sizeof(ngx_zertiban_verdict_t));
 
     verdict.date = -1;
+    verdict.age = -1;
+    verdict.next = -1;
 
     ngx_zertiban_exchange_lack(&verdict);
 
@@ -255,7 +258,7 @@ ngx_zertiban_exchange_attempt(ngx_zertiban_credential_t *credential)
     }
 
     client = ngx_zertiban_client_create(source->client, id, secrets, n,
-                                        &source->grant.scope,
+                                        &source->grant.scope, credential->mark,
                                         ngx_zertiban_exchange_handler,
                                         credential);
 
@@ -456,8 +459,15 @@ ngx_zertiban_exchange_publish(ngx_zertiban_credential_t *credential,
     life.sent = sent;
     life.lifetime = (ngx_msec_t) verdict->lifetime * 1000;
     life.refresh_before = source->refresh_before;
+    life.mark = 0;
 
-    usable = ngx_zertiban_zone_usable(&life);
+    if (verdict->age >= 0 && verdict->next >= 0) {
+        life.age = (ngx_msec_t) verdict->age * 1000;
+        life.next = (ngx_msec_t) verdict->next * 1000;
+        life.mark = ngx_zertiban_identity_mark(&verdict->token);
+    }
+
+    usable = ngx_zertiban_life_usable(&life);
 
     if (!ngx_zertiban_before(ngx_current_msec, usable)) {
         ngx_zertiban_verdict_set(verdict, NGX_ZERTIBAN_IDP_BAD_RESPONSE,

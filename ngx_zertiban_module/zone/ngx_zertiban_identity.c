@@ -131,6 +131,23 @@ ngx_zertiban_identity_tag(ngx_str_t *one, ngx_str_t *two,
 }
 
 
+ngx_zertiban_mark_t
+ngx_zertiban_identity_mark(ngx_str_t *token)
+{
+    ngx_zertiban_tag_t  tag;
+
+    static ngx_str_t  none = ngx_null_string;
+
+    if (ngx_zertiban_identity_tag(token, &none, &tag) != NGX_OK) {
+        return 0;
+    }
+
+    tag &= NGX_ZERTIBAN_MARK_MASK;
+
+    return ngx_max(tag, 1);
+}
+
+
 static ngx_int_t
 ngx_zertiban_identity_digest(ngx_str_t **strings, ngx_uint_t n, u_char *digest)
 {

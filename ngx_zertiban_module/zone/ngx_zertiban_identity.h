@@ -11,6 +11,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_zertiban_mark.h"
+
 
 #define NGX_ZERTIBAN_KEY_LEN    32                /* SHA-256 */
 
@@ -96,6 +98,10 @@ ngx_int_t ngx_zertiban_identity_cmp(ngx_zertiban_identity_t *one,
 
 ngx_int_t ngx_zertiban_identity_key(ngx_zertiban_identity_t *identity,
     ngx_uint_t trust, u_char *key);
+
+/* of a token; 0 if OpenSSL has failed */
+
+ngx_zertiban_mark_t ngx_zertiban_identity_mark(ngx_str_t *token);
 
 /* of two strings; NGX_ERROR if OpenSSL has failed */
 

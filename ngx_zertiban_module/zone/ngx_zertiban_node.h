@@ -13,6 +13,7 @@
 
 #include "ngx_zertiban_error.h"
 #include "ngx_zertiban_identity.h"
+#include "ngx_zertiban_mark.h"
 #include "ngx_zertiban_shm.h"
 #include "ngx_zertiban_tries.h"
 
@@ -67,6 +68,9 @@ typedef struct {
     ngx_msec_t                  obtained;
     ngx_msec_t                  usable;         /* until then */
     ngx_msec_t                  refresh;        /* from then on */
+    ngx_zertiban_mark_t         mark;           /* if a gateway has shared it,
+                                                   or 0; also when it has
+                                                   gone */
 
     ngx_uint_t                  lease;          /* 0: no exchange in flight */
     ngx_pid_t                   owner;
@@ -85,6 +89,8 @@ typedef struct {
     ngx_zertiban_trouble_t     *trouble;        /* NULL: none is known */
 
     unsigned                    fetching:1;     /* leased without a token */
+    unsigned                    refused:1;      /* that of "mark" was, by the
+                                                   API */
     ngx_uint_t                  pinned;         /* by this configuration */
 } ngx_zertiban_node_t;
 

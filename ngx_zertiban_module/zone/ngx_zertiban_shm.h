@@ -21,7 +21,7 @@
  */
 
 #ifndef NGX_ZERTIBAN_ZONE_LAYOUT
-#define NGX_ZERTIBAN_ZONE_LAYOUT  6
+#define NGX_ZERTIBAN_ZONE_LAYOUT  7
 #endif
 
 /* all other memory of the zone is allocated in pieces of this size, bytes */

@@ -9,8 +9,6 @@
 #include "ngx_zertiban_zone.h"
 
 
-#define NGX_ZERTIBAN_MARGIN     2000    /* ms before expiry, not used */
-#define NGX_ZERTIBAN_YOUNG      10000   /* ms, a token is not dropped */
 #define NGX_ZERTIBAN_SLACK      500     /* ms after which a lease is void */
 #define NGX_ZERTIBAN_LOOK       1000    /* ms, while others are at it */
 #define NGX_ZERTIBAN_LOOK_FULL  10000   /* ms, while there is no room */
@@ -41,12 +39,8 @@ static void ngx_zertiban_zone_set_pinned(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node);
 static ngx_zertiban_node_t *ngx_zertiban_zone_leased(ngx_zertiban_zone_t *zone,
     u_char *key, ngx_uint_t lease);
-static ngx_uint_t ngx_zertiban_zone_young(ngx_zertiban_node_t *node);
-static void ngx_zertiban_zone_set_life(ngx_zertiban_node_t *node,
-    ngx_zertiban_life_t *life);
 static ngx_msec_t ngx_zertiban_zone_delay(ngx_zertiban_error_e error,
     ngx_uint_t failures, time_t retry_after);
-static ngx_msec_t ngx_zertiban_zone_spread(ngx_msec_t msec);
 
 
 static ngx_str_t  ngx_zertiban_scheme = ngx_string(NGX_ZERTIBAN_SCHEME);
@@ -273,6 +267,7 @@ ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
                                         + NGX_ZERTIBAN_SLACK);
 
     look->lease = node->lease;
+    look->mark = node->refused ? node->mark : 0;
 }
 
 
@@ -335,9 +330,7 @@ ngx_zertiban_zone_publish(ngx_zertiban_zone_t *zone, u_char *key,
     }
 
     if (rc == NGX_OK) {
-        node->obtained = ngx_current_msec;
-
-        ngx_zertiban_zone_set_life(node, life);
+        ngx_zertiban_life_begin(node, life);
 
         outcome->generation = node->generation;
         outcome->failures = node->failures;
@@ -551,10 +544,11 @@ ngx_zertiban_zone_drop(ngx_zertiban_zone_t *zone, u_char *key,
 
     if (node && node->generation == generation) {
 
-        if (ngx_zertiban_zone_young(node)) {
+        if (ngx_zertiban_life_young(node)) {
             rc = NGX_DECLINED;
 
         } else {
+            node->refused = 1;
             ngx_zertiban_node_clear(zone, node);
         }
     }
@@ -576,23 +570,13 @@ ngx_zertiban_zone_doubt(ngx_zertiban_zone_t *zone, u_char *key,
     node = ngx_zertiban_node_find(zone, key);
 
     if (node && generation && node->generation == generation
-        && !ngx_zertiban_zone_young(node)
+        && !ngx_zertiban_life_young(node)
         && ngx_zertiban_before(ngx_current_msec, node->refresh))
     {
         node->refresh = ngx_current_msec;
     }
 
     ngx_zertiban_shm_unlock(zone);
-}
-
-
-/* a token that was obtained just now is not what the API objects to */
-
-static ngx_uint_t
-ngx_zertiban_zone_young(ngx_zertiban_node_t *node)
-{
-    return ngx_zertiban_before(ngx_current_msec,
-                               node->obtained + NGX_ZERTIBAN_YOUNG);
 }
 
 
@@ -644,36 +628,6 @@ ngx_zertiban_zone_wanted(ngx_zertiban_zone_t *zone, u_char *key)
 }
 
 
-static void
-ngx_zertiban_zone_set_life(ngx_zertiban_node_t *node,
-    ngx_zertiban_life_t *life)
-{
-    ngx_msec_t  before;
-
-    /* with the spread it is no more than half of the lifetime */
-
-    before = ngx_min(life->refresh_before, life->lifetime * 5 / 11);
-    before = ngx_zertiban_zone_spread(before);
-
-    node->usable = ngx_zertiban_zone_usable(life);
-    node->refresh = life->sent + life->lifetime - before;
-
-    /* a token that is not usable is due */
-
-    if (ngx_zertiban_before(node->usable, node->refresh)) {
-        node->refresh = node->usable;
-    }
-}
-
-
-ngx_msec_t
-ngx_zertiban_zone_usable(ngx_zertiban_life_t *life)
-{
-    return life->sent + life->lifetime
-           - ngx_min(life->lifetime / 10, NGX_ZERTIBAN_MARGIN);
-}
-
-
 static ngx_msec_t
 ngx_zertiban_zone_delay(ngx_zertiban_error_e error, ngx_uint_t failures,
     time_t retry_after)
@@ -685,16 +639,7 @@ ngx_zertiban_zone_delay(ngx_zertiban_error_e error, ngx_uint_t failures,
     }
 
     delay = ngx_zertiban_tries_delay(error, failures, NGX_ZERTIBAN_REJECTED);
-    delay = ngx_zertiban_zone_spread(delay);
+    delay = ngx_zertiban_life_spread(delay);
 
     return ngx_max(delay, NGX_ZERTIBAN_SPACING);
-}
-
-
-/* 10 % either way */
-
-static ngx_msec_t
-ngx_zertiban_zone_spread(ngx_msec_t msec)
-{
-    return msec - msec / 10 + (ngx_msec_t) ngx_random() % (msec / 5 + 1);
 }

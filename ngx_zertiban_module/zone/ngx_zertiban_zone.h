@@ -8,6 +8,7 @@
 #define _NGX_ZERTIBAN_ZONE_H_INCLUDED_
 
 
+#include "ngx_zertiban_life.h"
 #include "ngx_zertiban_node.h"
 
 
@@ -41,7 +42,8 @@ typedef struct {
 
 typedef struct {
     ngx_zertiban_node_t        *node;
-    ngx_uint_t                  lease;          /* the caller's, or 0 */
+    ngx_uint_t                  lease;          /* the caller's, or 0, */
+    ngx_zertiban_mark_t         mark;           /* and what it has to tell */
     ngx_msec_t                  next;           /* when to look again */
     ngx_atomic_uint_t           ended;          /* of the node */
 
@@ -56,15 +58,6 @@ typedef struct {
     unsigned                    orphaned:1;     /* the owner of the exchange
                                                    before is gone, or late */
 } ngx_zertiban_look_t;
-
-
-/* how long a token is good for, ms */
-
-typedef struct {
-    ngx_msec_t                  sent;           /* in ngx_current_msec's time */
-    ngx_msec_t                  lifetime;
-    ngx_msec_t                  refresh_before;
-} ngx_zertiban_life_t;
 
 
 /*
@@ -97,10 +90,6 @@ ngx_int_t ngx_zertiban_zone_acquire(ngx_zertiban_zone_t *zone, u_char *key,
  */
 
 void ngx_zertiban_zone_pin(ngx_zertiban_zone_t *zone, u_char *key);
-
-/* when a token of such a life is used for the last time */
-
-ngx_msec_t ngx_zertiban_zone_usable(ngx_zertiban_life_t *life);
 
 /*
  * End the exchange of "lease" with a token, copied into the zone, which "pair"

@@ -254,6 +254,13 @@ fuzz_decode(ngx_str_t *value)
 
     for (p = value->data; p < last; p++) {
 
+        if (*p == '+') {
+            *p = ' ';
+        }
+    }
+
+    for (p = value->data; p < last; p++) {
+
         if (*p != '%') {
             *d++ = *p;
             continue;

@@ -124,6 +124,29 @@ fuzz_word(ngx_str_t *line)
 }
 
 
+int64_t
+fuzz_number(ngx_str_t *value)
+{
+    size_t      i;
+    int64_t     n;
+    ngx_uint_t  digit;
+
+    n = 0;
+
+    for (i = 0; i < value->len; i++) {
+        digit = value->data[i] - '0';
+
+        if (digit > 9 || n > (INT64_MAX - (int64_t) digit) / 10) {
+            return -1;
+        }
+
+        n = n * 10 + digit;
+    }
+
+    return value->len ? n : -1;
+}
+
+
 ngx_str_t
 fuzz_copy(ngx_pool_t *pool, ngx_str_t *s)
 {

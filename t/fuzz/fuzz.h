@@ -48,6 +48,10 @@ ngx_str_t fuzz_line(ngx_str_t *input);
 
 ngx_str_t fuzz_word(ngx_str_t *line);
 
+/* of digits; -1 if there is anything else, nothing, or too many of them */
+
+int64_t fuzz_number(ngx_str_t *value);
+
 /* exactly as many bytes as there are, so that each byte too far is seen */
 
 ngx_str_t fuzz_copy(ngx_pool_t *pool, ngx_str_t *s);

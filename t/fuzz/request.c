@@ -30,9 +30,13 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
     ngx_buf_t                *b;
     ngx_str_t                 id, secret, scope, url, basic, body, sent,
                               expected, actual;
+    ngx_zertiban_mark_t       refused;
     ngx_zertiban_endpoint_t   endpoint;
 
     seed = fuzz_seed(input);
+
+    refused = fuzz_random(&seed, 2) ? 0 : 1 + (uint64_t) seed * seed / 3;
+    refused &= NGX_ZERTIBAN_MARK_MASK;
 
     url = fuzz_line(input);
     id = fuzz_line(input);
@@ -48,7 +52,7 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
     }
 
     b = ngx_zertiban_request_create(pool, &endpoint, &id, &secret, &scope,
-                                    &sent);
+                                    refused, &sent);
     fuzz_check(b != NULL);
 
     basic = fuzz_basic(pool, &id, &secret);
@@ -69,8 +73,15 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
                        "Accept-Encoding: identity\r\n"
                        "Content-Length: %uz\r\n", body.len);
     p = ngx_sprintf(p, "User-Agent: ngx_zertiban_module/%s\r\n"
-                       "Connection: close\r\n\r\n%V",
-                    NGX_ZERTIBAN_VERSION, &body);
+                       "Connection: close\r\n",
+                    NGX_ZERTIBAN_VERSION);
+
+    if (refused) {
+        p += sprintf((char *) p, "Zertiban-Token-Refused: %016llx\r\n",
+                     (unsigned long long) refused);
+    }
+
+    p = ngx_sprintf(p, "\r\n%V", &body);
 
     expected.len = p - expected.data;
 
@@ -85,7 +96,7 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
     fuzz_fail_after(fuzz_random(&seed, 8));
 
     b = ngx_zertiban_request_create(pool, &endpoint, &id, &secret, &scope,
-                                    &sent);
+                                    refused, &sent);
 
     fuzz_check((b == NULL) == fuzz_has_failed());
 }

@@ -24,6 +24,7 @@ typedef struct {
     ngx_int_t    rc;
     ngx_uint_t   status;
     time_t       retry_after;
+    time_t       age, next;
     ngx_str_t    coding;
     ngx_str_t    body;
     char        *err;
@@ -38,6 +39,7 @@ typedef struct {
     ngx_uint_t   minor;
     ngx_uint_t   status;
     time_t       retry_after;
+    time_t       age, next;
     ngx_str_t    coding;
     off_t        length;
     u_char      *body;
@@ -126,6 +128,8 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
     if (whole.rc == NGX_OK) {
         fuzz_check(whole.status == rd.status);
         fuzz_check(whole.retry_after == rd.retry_after);
+        fuzz_check(whole.age == rd.age);
+        fuzz_check(whole.next == rd.next);
         fuzz_check(!whole.coding.data == !rd.coding.data);
         fuzz_check(fuzz_str_eq(&whole.coding, &rd.coding));
         fuzz_check(whole.body.len == rd.size);
@@ -226,6 +230,8 @@ fuzz_answer(ngx_pool_t *pool, ngx_str_t *input, size_t room, ngx_uint_t how,
     outcome->err = rp->err;
     outcome->status = rp->status.code;
     outcome->retry_after = rp->retry_after;
+    outcome->age = rp->age;
+    outcome->next = rp->next;
 
     ngx_str_null(&outcome->coding);
     ngx_str_null(&outcome->body);
@@ -284,6 +290,8 @@ fuzz_read(fuzz_reader_t *rd)
     for ( ;; ) {
         rd->length = -1;
         rd->retry_after = -1;
+        rd->age = -1;
+        rd->next = -1;
         rd->chunked = 0;
         ngx_str_null(&rd->coding);
 
@@ -460,9 +468,7 @@ fuzz_read_headers(fuzz_reader_t *rd)
 static ngx_int_t
 fuzz_read_header(fuzz_reader_t *rd, ngx_str_t *name, ngx_str_t *value)
 {
-    off_t       n;
-    size_t      i;
-    ngx_uint_t  digit;
+    off_t  n;
 
     if (name->len == 0 || memchr(name->data, ' ', name->len)
         || memchr(name->data, '\t', name->len))
@@ -472,23 +478,10 @@ fuzz_read_header(fuzz_reader_t *rd, ngx_str_t *name, ngx_str_t *value)
 
     if (fuzz_is(name, "content-length")) {
 
-        if (value->len == 0) {
+        n = fuzz_number(value);
+
+        if (n == -1) {
             return NGX_ERROR;
-        }
-
-        n = 0;
-
-        for (i = 0; i < value->len; i++) {
-
-            digit = value->data[i] - '0';
-
-            if (digit > 9
-                || n > (NGX_MAX_OFF_T_VALUE - (off_t) digit) / 10)
-            {
-                return NGX_ERROR;
-            }
-
-            n = n * 10 + digit;
         }
 
         if (rd->length != -1 && rd->length != n) {
@@ -514,6 +507,14 @@ fuzz_read_header(fuzz_reader_t *rd, ngx_str_t *name, ngx_str_t *value)
     if (fuzz_is(name, "retry-after")) {
         rd->retry_after = ngx_zertiban_retry_after(value->data, value->len,
                                                    FUZZ_NOW);
+    }
+
+    if (fuzz_is(name, "zertiban-token-age")) {
+        rd->age = ngx_min(fuzz_number(value), NGX_ZERTIBAN_LIFETIME_MAX);
+    }
+
+    if (fuzz_is(name, "zertiban-token-next")) {
+        rd->next = ngx_min(fuzz_number(value), NGX_ZERTIBAN_LIFETIME_MAX);
     }
 
     return NGX_OK;

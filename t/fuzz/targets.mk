@@ -3,8 +3,8 @@
 #
 # FUZZ is this folder, MODULE the sources of the module, OUT where targets go.
 
-rooms   := counters demand endpoint file form headers identity node out pairs \
-           request response secret shm survey token tries zone
+rooms   := counters demand endpoint file form headers identity life node out \
+           pairs request response secret shm survey token tries zone
 targets := credential endpoint form headers out pairs request response \
            retry_after token zone
 

@@ -427,6 +427,9 @@ fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
     life.sent = ngx_current_msec;
     life.lifetime = 1000 + how * 4000;
     life.refresh_before = 60000;
+    life.age = how * 1000;
+    life.next = how * 500;
+    life.mark = (how & 8) ? how : 0;
 
     if (c->lease == 0) {
         return;
@@ -459,7 +462,7 @@ fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
         c->token = token;
         c->generation = outcome.generation;
         c->used = pair;
-        c->usable = ngx_zertiban_zone_usable(&life);
+        c->usable = ngx_zertiban_life_usable(&life);
         c->lease = 0;
 
         fuzz_walk(fz);

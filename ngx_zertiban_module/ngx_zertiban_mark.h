@@ -1,0 +1,36 @@
+
+/*
+ * Copyright (C) the ngx_zertiban_module authors
+ *
+ * What gateways that share a token tell each other of it, in headers.
+ */
+
+
+#ifndef _NGX_ZERTIBAN_MARK_H_INCLUDED_
+#define _NGX_ZERTIBAN_MARK_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/* how old it is, and when there will be another one, s: with the token */
+
+#define NGX_ZERTIBAN_TOKEN_AGE      "Zertiban-Token-Age"
+#define NGX_ZERTIBAN_TOKEN_NEXT     "Zertiban-Token-Next"
+
+/* the mark of one that the API has refused: with the request for another one */
+
+#define NGX_ZERTIBAN_TOKEN_REFUSED  "Zertiban-Token-Refused"
+
+
+/* a part of a digest, which ngx_hextoi() can read; 0 is none */
+
+typedef uint64_t  ngx_zertiban_mark_t;
+
+#define NGX_ZERTIBAN_MARK_LEN     16
+#define NGX_ZERTIBAN_MARK_FORMAT  "%016xL"
+#define NGX_ZERTIBAN_MARK_MASK    0x7fffffffffffffff
+
+
+#endif /* _NGX_ZERTIBAN_MARK_H_INCLUDED_ */

@@ -1,0 +1,339 @@
+# Tests for a gateway that shares its token with others, "zertiban_share".
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use JSON::PP ();
+
+use Zertiban::CA;
+use Zertiban::Test;
+
+my $api = Zertiban::API->new();
+my $idp = Zertiban::IdP->new();
+
+my $root = Zertiban::Nginx->new(workers => 2);
+my $dir = $root->dir();
+
+my $ca = Zertiban::CA->new($dir, 'ca');
+my $stranger = Zertiban::CA->new($dir, 'stranger');
+
+$ca->sign('gateway', san => 'DNS:localhost,DNS:share.test');
+$ca->sign('leaf');
+$stranger->sign('nobody');
+
+my %values = (API => $api->address(), IDP => $idp->url(), CA => $dir);
+
+my $tls = <<'EOF';
+    ssl_certificate %%CA%%/gateway.crt;
+    ssl_certificate_key %%CA%%/gateway.key;
+
+EOF
+
+my $server = <<'EOF';
+    server {
+        listen 127.0.0.1:%%PORT_tls%% ssl;
+        listen 127.0.0.1:%%PORT%%;
+        server_name localhost share.test;
+
+        ssl_client_certificate %%CA%%/ca.crt;
+        ssl_verify_client on;
+
+        location = /token {
+            zertiban_share;
+            zertiban_token_endpoint %%IDP%%;
+            zertiban_client_id the-business;
+            zertiban_client_secret secret-of-the-business;
+        }
+EOF
+
+my $others = <<'EOF';
+        # with a credential that depends on who asks
+
+        location = /token/of {
+            zertiban_share;
+            zertiban_token_endpoint %%IDP%%;
+            zertiban_client_id $ssl_client_i_dn-$arg_id;
+            zertiban_client_secret secret-of-$arg_id;
+        }
+
+        location = /token/scope {
+            zertiban_share;
+            zertiban_token_endpoint %%IDP%%;
+            zertiban_client_id scoped;
+            zertiban_client_secret secret-of-scoped;
+            zertiban_scope "pay read";
+        }
+
+        location = /token/guarded {
+            zertiban_share;
+            zertiban_token_endpoint %%IDP%%;
+            zertiban_client_id the-business;
+            zertiban_client_secret secret-of-the-business;
+            allow 127.0.0.2;
+            deny all;
+        }
+
+        location = /token/lifted {
+            zertiban_share;
+            zertiban_token_endpoint %%IDP%%;
+            zertiban_client_id the-business;
+            zertiban_client_secret secret-of-the-business;
+
+            if ($arg_if) {
+                add_header X-If yes always;
+            }
+
+            limit_except POST {
+                deny all;
+            }
+        }
+
+        location = /page {
+            ssi on;
+            default_type text/html;
+            root %%DIR%%;
+        }
+
+        location = /asked {
+            auth_request /token;
+            proxy_pass http://%%API%%;
+        }
+    }
+EOF
+
+my $first = <<'EOF';
+    server {
+        listen 127.0.0.1:%%PORT_tls%% ssl;
+        server_name other.test;
+
+        ssl_client_certificate %%CA%%/stranger.crt;
+        ssl_verify_client on;
+    }
+
+EOF
+
+$root->write_file('page', '<!--#include virtual="/token" -->');
+$root->run("$tls$first$server$others", %values);
+
+
+# a request by curl: its status, header and body; \'host' is another name
+
+sub ask {
+    my ($uri, @options) = @_;
+
+    my $host = @options && ref $options[0] ? ${shift @options} : 'localhost';
+    my $port = $root->port('tls');
+
+    my $said = curl('-i', '--cacert', "$dir/ca.crt",
+                    '--resolve', "$host:$port:127.0.0.1",
+                    @options, "https://$host:$port$uri");
+    my ($head, $body) = split /\r\n\r\n/, $said, 2;
+
+    return { status => ($head // '') =~ /^\S+ (\d+)/ ? $1 : 0,
+             head => $head // '', body => $body // '' };
+}
+
+
+sub certificate {
+    my ($name) = @_;
+
+    return ('--cert', "$dir/$name.crt", '--key', "$dir/$name.key");
+}
+
+
+sub said {
+    my ($answer) = @_;
+
+    return eval { JSON::PP::decode_json($answer->{body}) } || {};
+}
+
+
+# whether that is a token of a client, the last one; none is shown if not
+
+sub has_token {
+    my ($answer, $client) = @_;
+
+    return (said($answer)->{access_token} // '')
+           eq ($idp->tokens($client))[-1];
+}
+
+
+my @leaf = certificate('leaf');
+my @form = ('-d', 'grant_type=client_credentials');
+
+# what is told
+
+my $answer = ask('/token', @leaf, @form);
+
+is($answer->{status}, 200, 'a known gateway is answered');
+ok(has_token($answer, 'the-business'), 'with the token of the location');
+is(said($answer)->{token_type}, 'Bearer', 'its type');
+like(said($answer)->{expires_in}, qr/^29[0-8]$/,
+     'the rest of its life, without its last seconds');
+like($answer->{head}, qr{^Content-Type: application/json\r?$}mi, 'JSON');
+like($answer->{head}, qr/^Cache-Control: no-store\r?$/mi, 'not to be stored');
+like($answer->{head}, qr/^Zertiban-Token-Age: \d\r?$/mi, 'its age');
+like($answer->{head}, qr/^Zertiban-Token-Next: 2[3-6]\d\r?$/mi,
+     'when there will be another one');
+
+ok(has_token(ask('/token', @leaf, @form), 'the-business'),
+   'the next one gets the same token');
+is($idp->count('the-business'), 1, 'one exchange for all');
+
+ok(has_token(ask("/token/of?id=$_", @leaf, @form), "CN=ca-$_"),
+   "a credential of its own, $_")
+    for qw(one two);
+
+# who may not have it
+
+is(ask('/token', @form)->{status}, 400, 'no certificate');
+is(ask('/token', certificate('nobody'), @form)->{status}, 400,
+   'a certificate of a stranger');
+
+$answer = ask('/token', \'other.test', '-k', certificate('nobody'),
+              '-H', 'Host: localhost', @form);
+
+is($answer->{status}, 421, 'a certificate that another server knows');
+
+$answer = ask('/token', \'127.0.0.1', '-k', certificate('nobody'),
+              '-H', 'Host: localhost', @form);
+
+is($answer->{status}, 403,
+   'a certificate that another server knows, without SNI');
+unlike($answer->{body}, qr/token/, 'nothing of the token');
+
+is($root->start('POST', '/token', body => 'grant_type=client_credentials')
+        ->response()->{status}, 403, 'a connection without TLS');
+is(ask('/token/guarded', @leaf, @form)->{status}, 403,
+   'access control comes first');
+
+# behind the back of the location's access control
+
+unlike(ask('/page', @leaf)->{body}, qr/access_token/, 'not by an include');
+is(ask('/asked', @leaf)->{status}, 403, 'not by auth_request');
+
+# what is no token request
+
+$answer = ask('/token', @leaf);
+
+is($answer->{status}, 405, 'GET');
+like($answer->{head}, qr/^Allow: POST\r?$/mi, 'what is allowed');
+is(ask('/token', @leaf, '-X', 'PUT', @form)->{status}, 405, 'PUT');
+
+for (['nothing', '', 'invalid_request'],
+     ['another form', 'a=b', 'invalid_request'],
+     ['another grant', 'grant_type=password', 'unsupported_grant_type'],
+     ['a longer grant', 'grant_type=client_credentials2',
+      'unsupported_grant_type'],
+     ['a scope', 'grant_type=client_credentials&scope=x', 'invalid_scope'])
+{
+    my ($what, $body, $error) = @$_;
+
+    $answer = ask('/token', @leaf, '-d', $body);
+
+    is($answer->{status}, 400, $what);
+    is(said($answer)->{error}, $error, "$what, why");
+}
+
+is(ask('/token/scope', @leaf, '-d',
+       'grant_type=client_credentials&scope=pay+read')->{status}, 200,
+   'the scope of the location');
+is(ask('/token/scope', @leaf, @form)->{status}, 200, 'no scope');
+is(ask('/token/scope', @leaf, @form, '-d', 'scope=pay')->{status}, 400,
+   'a part of the scope');
+is(ask('/token', @leaf, '-d', 'x' x 1025)->{status}, 413, 'a long body');
+is(ask('/token', @leaf, '-H', 'Transfer-Encoding: chunked', '-d',
+       'x' x 5000)->{status}, 413, 'a long body of unknown length');
+
+$answer = ask('/token/lifted?if=1', @leaf, @form);
+
+is($answer->{status}, 200, 'in a location with "if"');
+like($answer->{head}, qr/^X-If: yes\r?$/mi, 'which is obeyed');
+is(ask('/token/lifted', @leaf)->{status}, 403, 'behind "limit_except"');
+
+# tokens that are said to be refused, but are not the one there is
+
+for my $mark ('', '0', '0' x 16, 'x' x 16, 'f' x 16, '1' x 40, '-1') {
+    $answer = ask('/token', @leaf, @form,
+                  '-H', "Zertiban-Token-Refused: $mark");
+
+    ok(has_token($answer, 'the-business'), "not its mark: \"$mark\"");
+}
+
+is($idp->count('the-business'), 1, 'no other exchange');
+
+# a client that leaves while it waits
+
+$idp->hold();
+
+my $leaving = start_curl('--cacert', "$dir/ca.crt", @leaf, @form,
+                         'https://localhost:' . $root->port('tls')
+                         . '/token/of?id=leaving');
+
+wait_until { $idp->count('CN=ca-leaving') };
+
+kill 'KILL', $leaving;
+curl_output($leaving);
+
+is($root->logged('/token/of?id=leaving')->{status}, 499,
+   'a client that leaves takes its request with it');
+
+$idp->release();
+
+is(ask('/token', @leaf, @form)->{status}, 200, 'after one that has left');
+
+$root->finish();
+
+# what the configuration may not be
+
+my %bad = (
+    'no certificates of clients' => [
+        'ssl_verify_client on;', '', qr/does not demand their certificates/],
+    'certificates of clients that may be left out' => [
+        'ssl_verify_client on;', 'ssl_verify_client optional;',
+        qr/does not demand their certificates/],
+    'any certificates of clients' => [
+        'ssl_verify_client on;', 'ssl_verify_client optional_no_ca;',
+        qr/does not demand their certificates/],
+    'no endpoint' => [
+        'zertiban_token_endpoint %%IDP%%;', '',
+        qr/"zertiban_share" is in the location .*"zertiban_token_endpoint"/],
+    'no secret' => [
+        'zertiban_client_secret secret-of-the-business;', '',
+        qr/"zertiban_client_secret" or "zertiban_client_secret_file"/],
+    'proxy_pass behind it' => [
+        'zertiban_share;', 'zertiban_share; proxy_pass http://127.0.0.1:1;',
+        qr/"zertiban_share" has to be in a location of its own/],
+    'stub_status behind it' => [
+        'zertiban_share;', 'zertiban_share; stub_status;',
+        qr/"zertiban_share" has to be in a location of its own/],
+    'proxy_pass before it' => [
+        'zertiban_share;', 'proxy_pass http://127.0.0.1:1; zertiban_share;',
+        qr/"zertiban_share" directive has to be in a location of its own/],
+    'two of them' => [
+        'zertiban_share;', 'zertiban_share; zertiban_share;',
+        qr/"zertiban_share" directive is duplicate/],
+    'a value' => [
+        'zertiban_share;', 'zertiban_share on;',
+        qr/invalid number of arguments in "zertiban_share"/],
+);
+
+my $binary = Zertiban::Nginx::binary();
+
+for my $name (sort keys %bad) {
+    my ($old, $new, $pattern) = @{$bad{$name}};
+
+    my $text = "$tls$server    }\n";
+    $text =~ s/\Q$old\E/$new/ or die "no $old";
+
+    my $nginx = Zertiban::Nginx->new();
+    my $place = $nginx->config($text, %values)->dir();
+
+    like(scalar `$binary -t -p $place -c $place/nginx.conf -e stderr 2>&1`,
+         $pattern, "refused: $name");
+}
+
+done_testing();

@@ -1,0 +1,136 @@
+# Tests for gateways that get their tokens from one that shares its own.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use Zertiban::CA;
+use Zertiban::Fleet;
+use Zertiban::Test;
+
+my $api = Zertiban::API->new();
+my $idp = Zertiban::IdP->new();
+
+my $fleet = Zertiban::Fleet->new($api, $idp);
+
+my $root = $fleet->root();
+my @leaves = map { $fleet->leaf() } 1 .. 2;
+my $leaf = $leaves[0];
+
+# all get the token of one
+
+is(count_of(map { $_->get('/first')->{status} } @leaves), '200: 2',
+   'gateways behind the one that shares');
+is(count_of(map { $_->token() eq ($idp->tokens())[-1] } $api->requests()),
+   '1: 2', 'send its token');
+is($idp->count(), 1, 'which has asked once for all');
+
+my %refused;
+
+$api->answer(sub {
+    my ($request) = @_;
+
+    return $refused{$request->token()} ? $api->text(401, "revoked\n")
+                                       : $api->text(200, "fine\n");
+});
+
+# a token that the API does not accept any more
+
+%refused = map { $_ => 1 } $idp->tokens();
+
+is($leaf->get('/young')->{status}, 401, 'a token that is too young to go');
+
+$fleet->grow_old();
+
+my @clients = map { my $n = $_;
+                    map { $leaves[$_]->start('GET', "/revoked/$n/$_") } 0, 1 }
+              1 .. 20;
+
+is(count_of(map { $_->response()->{status} } @clients), '200: 40',
+   'a token that was revoked is replaced, for all who wait at any gateway');
+is($idp->count(), 2, 'by one exchange');
+is(count_of(map { $_->token() eq ($idp->tokens())[-1] }
+            grep { $_->{uri} =~ /revoked/ } $api->requests()) =~ /1: (\d+)/,
+   1, 'and is in use at both');
+is($1, 40, 'each call was made with it once');
+
+# the new one as well: it is not the token that the API objects to
+
+%refused = map { $_ => 1 } $idp->tokens();
+
+is(count_of(map { $_->get('/again')->{status} } @leaves), '401: 2',
+   'a new token that is refused, too, reaches the clients');
+is($idp->count(), 2, 'and nobody asks for another one');
+
+# a gateway that is new, and gets a token that is not
+
+$fleet->grow_old();
+
+my $new = $fleet->leaf();
+
+is($new->get('/new')->{status}, 200,
+   'a token is not young because a gateway is');
+is($idp->count(), 3, 'so it is replaced');
+
+is(count_of(map { $_->get('/changed')->{status} } @leaves), '200: 2',
+   'gateways that have the old token get the new one');
+is($idp->count(), 3, 'which is there');
+
+# nobody has a token
+
+$fleet->grow_old();
+
+%refused = map { $_ => 1 } $idp->tokens();
+$idp->hold();
+
+@clients = map { $_->start('GET', '/waiting') } @leaves;
+
+wait_until { $idp->count() == 4 };
+$idp->release();
+
+is(count_of(map { $_->response()->{status} } @clients), '200: 2',
+   'requests wait through both gateways');
+
+# the one that shares is away
+
+$root->stop('TERM');
+
+is(count_of(map { $_->get('/alone')->{status} } @leaves), '200: 2',
+   'gateways go on while the one that shares is away');
+
+$root->run();
+
+is(count_of(map { $_->get('/back')->{status} } @leaves), '200: 2',
+   'and when it is back');
+
+wait_until { $idp->count() == 5 };
+
+is($idp->count(), 5, 'which has asked once');
+
+# the endpoint is away
+
+$fleet->grow_old();
+
+my @tokens = $idp->tokens();
+pop @tokens;
+%refused = map { $_ => 1 } @tokens;
+
+is($leaf->get('/changed')->{status}, 200, 'its token is used by others');
+
+%refused = map { $_ => 1 } $idp->tokens();
+
+$idp->answer("HTTP/1.1 503 Status\r\nRetry-After: 7\r\n"
+             . "Content-Length: 0\r\n\r\n");
+
+my $down = $leaf->get('/down');
+
+is($down->{status}, 503, 'the endpoint is down behind both');
+like(join(' ', $down->header('Retry-After')), qr/^[67]$/,
+     'and its delay is told to the client');
+
+$_->finish() for @leaves, $new;
+$root->finish();
+
+done_testing();
