@@ -34,6 +34,9 @@ LD_OPT      ?=
 TESTS       ?= t/*.t
 PROVE_FLAGS ?=
 
+# tests wait more than they compute
+at_a_time   := -j $(shell expr 2 '*' $$(nproc))
+
 build       := $(CURDIR)/build
 module      := $(build)/ngx_zertiban_module.so
 sources     := $(wildcard ngx_zertiban_module/*.[ch] \
@@ -90,7 +93,7 @@ run-demo run-serve:
 test:
 	@t/tools/install-packages build demo test
 	@$(again) all
-	@$(again) run-test
+	@$(again) run-test PROVE_FLAGS="$(or $(PROVE_FLAGS),$(at_a_time))"
 
 run-test:
 	prove -I t/lib $(PROVE_FLAGS) $(TESTS)
