@@ -5,6 +5,7 @@
 #   make demo    installs what is missing, builds, shows the module at work
 #   make serve   the same, but stays up for playing
 #   make test    installs what is missing, builds, runs the tests
+#   make deb     installs what is missing, builds the Debian package
 #   make clean   removes build/
 #
 # The proofs, each of which installs what it lacks as well:
@@ -98,6 +99,10 @@ test:
 run-test:
 	prove -I t/lib $(PROVE_FLAGS) $(TESTS)
 
+deb:
+	@t/tools/install-packages build deb
+	@t/tools/build-deb
+
 $(proofs):
 	@t/tools/install-packages build demo test $@
 	@$(again) all
@@ -111,5 +116,5 @@ clean:
 
 force:
 
-.PHONY: all deps demo serve run-demo run-serve test run-test clean force \
+.PHONY: all deps demo serve run-demo run-serve test run-test deb clean force \
     $(proofs) $(proofs:%=run-%)
