@@ -12,8 +12,9 @@ root_make() {
     rm -rf "$1.new"
     mkdir -p "${1%/*}"
 
-    root_bootstrap "$1.new" "${2%%-*}" "$(root_arch "$2")"
-    root_settings "$1.new" "${2%%-*}"
+    # with a caller that looks at the result, "set -e" ends nothing
+    root_bootstrap "$1.new" "${2%%-*}" "$(root_arch "$2")" || return
+    root_settings "$1.new" "${2%%-*}" || return
 
     mv "$1.new" "$1"
 }
