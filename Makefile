@@ -5,6 +5,7 @@
 #   make demo    installs what is missing, builds, shows the module at work
 #   make serve   the same, but stays up for playing
 #   make test    installs what is missing, builds, runs the tests
+#   make deb     installs what is missing, builds the Debian package
 #   make clean   removes build/
 #
 # The proofs, each of which installs what it lacks as well:
@@ -34,6 +35,9 @@ LD_OPT      ?=
 
 TESTS       ?= t/*.t
 PROVE_FLAGS ?=
+
+# tests wait more than they compute
+at_a_time   := -j $(shell expr 2 '*' $$(nproc))
 
 build       := $(CURDIR)/build
 module      := $(build)/ngx_zertiban_module.so
@@ -91,10 +95,14 @@ run-demo run-serve:
 test:
 	@t/tools/install-packages build demo test
 	@$(again) all
-	@$(again) run-test
+	@$(again) run-test PROVE_FLAGS="$(or $(PROVE_FLAGS),$(at_a_time))"
 
 run-test:
 	prove -I t/lib $(PROVE_FLAGS) $(TESTS)
+
+deb:
+	@t/tools/install-packages build deb
+	@t/tools/build-deb
 
 $(proofs):
 	@t/tools/install-packages build demo test $@
@@ -109,5 +117,5 @@ clean:
 
 force:
 
-.PHONY: all deps demo serve run-demo run-serve test run-test clean force \
+.PHONY: all deps demo serve run-demo run-serve test run-test deb clean force \
     $(proofs) $(proofs:%=run-%)

@@ -13,6 +13,8 @@ use Zertiban::Socket;
 
 my $tenant = '7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11';
 
+$ENV{TEST_NGINX_ZERTIBAN_VERSION} = version();
+
 # "--- gate" is what a location adds to the settings of the server
 
 add_block_preprocessor(sub {
@@ -66,6 +68,19 @@ plan('no_plan');
 no_long_string();
 run_tests();
 
+
+# of the sources
+
+sub version {
+    my $path = 'ngx_zertiban_module/ngx_zertiban_version.h';
+
+    open my $in, '<', $path or die "$path: $!";
+
+    local $/;
+
+    return (<$in> =~ /NGX_ZERTIBAN_VERSION +"(.+)"/)[0];
+}
+
 __DATA__
 
 === TEST 1: the request, byte by byte
@@ -77,7 +92,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials
@@ -95,7 +110,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 54
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials&scope=openid+profile+api
@@ -113,7 +128,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 71
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials&scope=a%26b%3Dc%2Bd%2F%C3%A9%25%22%7E*-._
@@ -131,7 +146,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials
@@ -149,7 +164,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials
@@ -169,7 +184,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials
@@ -189,7 +204,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials
@@ -209,7 +224,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials
@@ -229,7 +244,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials
@@ -249,7 +264,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials
@@ -269,7 +284,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials
@@ -288,7 +303,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials
@@ -306,7 +321,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials
@@ -324,7 +339,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials
@@ -342,7 +357,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials
@@ -370,7 +385,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials
@@ -392,7 +407,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials
@@ -410,7 +425,7 @@ Content-Type: application/x-www-form-urlencoded
 Accept: application/json
 Accept-Encoding: identity
 Content-Length: 29
-User-Agent: ngx_zertiban_module/0.1.0
+User-Agent: ngx_zertiban_module/$TEST_NGINX_ZERTIBAN_VERSION
 Connection: close
 
 grant_type=client_credentials

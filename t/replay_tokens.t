@@ -55,6 +55,7 @@ $t->run(<<'EOF' =~ s/%%STATIC%%/$static/r,
 
         zertiban on;
         zertiban_token_endpoint %%IDP%%;
+        zertiban_timeout 30s;
         zertiban_client_id $arg_client;
         zertiban_client_secret secret-of-$arg_client;
         zertiban_tenant_id tenant-$arg_client;

@@ -75,11 +75,18 @@ my %uris = map {
 } @names, 'none';
 
 
+my %cut_off;
+
+
 sub upload {
     my ($name, $body) = @_;
 
-    return $t->start('POST', $uris{$name}, body => $body // $pdf)
-             ->response(30)->{status};
+    my $status = $t->start('POST', $uris{$name}, body => $body // $pdf)
+                   ->response(30)->{status};
+
+    $cut_off{$name}++ if $status == 502;
+
+    return $status;
 }
 
 
@@ -102,9 +109,13 @@ for my $name (@names) {
        'and the next one is served');
 }
 
-is(count_of(map { scalar grep { $tokens->revoked($_) }
-                  $api->requests($uris{$_}) } @names),
-   '0: 3, 1: 1', 'none is replayed');
+# of the large ones the API has seen none whole; the new token may come late
+
+my %seen = map { $_ => scalar grep { $tokens->revoked($_) }
+                              $api->requests($uris{$_}) } @names;
+
+is(delete $seen{small}, $cut_off{small}, 'none is replayed');
+is(count_of(values %seen), '0: 3', 'nor a part of one');
 
 # a request without a body has nothing to lose a 401 to
 

@@ -43,20 +43,6 @@ $t->run($config, API => $api->address(), IDP => $idp->url(), ZONE => '',
         SECRET => 'first-secret');
 
 
-# requests on connections that another worker holds
-
-sub start_away_from {
-    my ($pid, $uri) = @_;
-
-    my @clients = map { Zertiban::Client->new($t->port()) } 1 .. 20;
-    my @workers = $t->workers_of(map { $_->{port} } @clients);
-
-    return map { $clients[$_]->send("GET $uri HTTP/1.1\r\nHost: localhost\r\n"
-                                    . "Connection: close\r\n\r\n") }
-           grep { $workers[$_] != $pid } 0 .. $#clients;
-}
-
-
 sub statuses {
     return count_of(map { $_->response()->{status} } @_);
 }
@@ -75,6 +61,9 @@ my $uri = '/any?client=client-killed';
 
 ok(wait_until(sub { $t->get('/')->{status} == 200 }), 'workers serve');
 
+my @clients = map { Zertiban::Client->new($t->port()) } 1 .. 20;
+my @workers = $t->workers_of(map { $_->{port} } @clients);
+
 $idp->hold();
 
 my ($own) = start_many(1, $uri);
@@ -84,7 +73,12 @@ my ($owner) = $t->workers_of(($idp->held())[0]{stream}{peer_port});
 
 ok($owner, 'a worker runs the exchange');
 
-my @others = start_away_from($owner, $uri);
+# requests on connections that another worker holds
+
+my @others = @clients[grep { $workers[$_] != $owner } 0 .. $#clients];
+
+$_->send("GET $uri HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    for @others;
 
 $idp->answer();
 $t->kill_worker($owner);
@@ -139,7 +133,7 @@ ok(wait_until(sub {
 $idp->hold();
 $uri = '/any?client=client-reload';
 
-my @clients = start_many(20, $uri);
+@clients = start_many(20, $uri);
 wait_until { $idp->count('client-reload') };
 
 $t->reload();

@@ -7,6 +7,7 @@
 
 
 #include "ngx_zertiban_request.h"
+#include "ngx_zertiban_version.h"
 
 
 static ngx_int_t ngx_zertiban_request_basic(ngx_pool_t *pool, ngx_str_t *id,

@@ -12,9 +12,6 @@
 #include "ngx_zertiban_mark.h"
 
 
-#define NGX_ZERTIBAN_VERSION  "0.1.0"
-
-
 /*
  * The token request of RFC 6749, section 4.4.2, with the client's password
  * of section 2.3.1 in HTTP Basic; "id" and "secret" go in as they are.

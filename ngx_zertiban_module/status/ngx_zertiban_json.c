@@ -9,7 +9,7 @@
 #include "ngx_zertiban_json.h"
 #include "ngx_zertiban_gate.h"
 #include "ngx_zertiban_names.h"
-#include "ngx_zertiban_request.h"
+#include "ngx_zertiban_version.h"
 
 
 static void ngx_zertiban_json_head(ngx_zertiban_out_t *out,

@@ -12,8 +12,8 @@
 #include "ngx_zertiban_frame.h"
 #include "ngx_zertiban_gate.h"
 #include "ngx_zertiban_names.h"
-#include "ngx_zertiban_request.h"
 #include "ngx_zertiban_row.h"
+#include "ngx_zertiban_version.h"
 
 
 #define NGX_ZERTIBAN_PAGE_REFRESH    5    /* s */

@@ -10,7 +10,7 @@
 #include "ngx_zertiban_prometheus.h"
 #include "ngx_zertiban_gate.h"
 #include "ngx_zertiban_names.h"
-#include "ngx_zertiban_request.h"
+#include "ngx_zertiban_version.h"
 
 
 /* writes the value that a metric has for an entry */

@@ -12,6 +12,7 @@
 #include <openssl/evp.h>
 
 #include "ngx_zertiban_request.h"
+#include "ngx_zertiban_version.h"
 
 
 static ngx_str_t fuzz_basic(ngx_pool_t *pool, ngx_str_t *id,

@@ -31,7 +31,7 @@ sub start {
 
         open STDIN, '<', '/dev/null';
         open STDOUT, '>', $output;
-        open STDERR, '>>', $output;
+        open STDERR, '>&', \*STDOUT;
 
         { no warnings 'exec'; exec @command }
 

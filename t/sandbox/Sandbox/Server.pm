@@ -37,7 +37,7 @@ sub new {
 
     my $listen = IO::Socket::INET->new(
         LocalAddr => '127.0.0.1',
-        LocalPort => 0,
+        LocalPort => $args{port} // 0,
         Listen    => 128,
         ReuseAddr => 1,
     ) or die "could not listen on 127.0.0.1: $!\n";

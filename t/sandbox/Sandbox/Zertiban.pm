@@ -47,6 +47,7 @@ sub handle {
         kind          => $token ? 'token' : 'api',
         connection    => $request->{connection},
         client        => $request->{client} // '',
+        agent         => join(', ', header($request, 'user-agent')),
         method        => $request->{method},
         path          => $path,
         status        => $status,

@@ -1,0 +1,170 @@
+# Tests for the Debian package: it is upgraded, also where nginx refuses its
+# configuration or does not run, and removed, while calls go on.
+#
+# Environment: ZERTIBAN_ROOT, a root directory with packages in /debs/VERSION,
+# and ZERTIBAN_VERSIONS, two of them: the older one is installed, and what
+# installed.t has written is there.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::Bin;
+
+use Test::More;
+
+use Packages::Gateway;
+
+my $gateway = Packages::Gateway->new();
+my ($old, $new) = split / /, $ENV{ZERTIBAN_VERSIONS};
+my $package = 'libnginx-mod-http-zertiban';
+my $enabled = '/etc/nginx/modules-enabled';
+
+
+# What was said while that was done, during which no call is to be lost.
+
+sub under_load {
+    my ($what, $do) = @_;
+
+    $gateway->start_load();
+
+    my $said = $do->();
+    my ($calls, $wrong) = $gateway->end_load();
+
+    is($wrong, '', "$what: no call is lost");
+    is($gateway->arrived(), $calls, "$what: each came to the API once");
+
+    return $said;
+}
+
+
+# Waits until an upgrade of nginx has ended.
+
+sub upgraded {
+    $gateway->wait_for('the end of the upgrade', sub {
+        !-e $gateway->path('/run/nginx.pid.oldbin')
+    });
+}
+
+
+# Which version asks for a token when all of them are forgotten.
+
+sub serves {
+    upgraded();
+
+    is($gateway->call(), 200, 'a call goes through');
+
+    return ($gateway->versions())[-1];
+}
+
+
+$gateway->prepare();
+$gateway->configure();
+$gateway->service('reload');
+$gateway->wait_for('the gateway', sub { $gateway->call() eq 200 });
+is(serves(), $old, 'the old version serves');
+
+my $master = $gateway->master();
+
+under_load('upgrade', sub {
+    my $said = $gateway->install($new);
+
+    unlike($said, qr/^$package: /m, 'the package has nothing to say');
+    isnt($gateway->master(), $master, 'another nginx takes over');
+});
+
+is(serves(), $new, 'the new version serves');
+
+
+# an upgrade before the last one has ended
+
+$master = $gateway->master();
+
+under_load('one upgrade after the other', sub {
+    $gateway->install($old);
+    $gateway->install($new);
+});
+
+upgraded();
+is(serves(), $new, 'the new version serves');
+
+
+# what nginx refuses
+
+$gateway->configure('nonsense on;');
+$master = $gateway->master();
+
+my $said = under_load('a wrong configuration', sub {
+    $gateway->install($old);
+});
+
+like($said, qr/^$package: nginx refuses .*\n.*"nonsense"/m,
+     'the package says that it is wrong');
+is($gateway->master(), $master, 'nginx goes on');
+
+$gateway->configure();
+
+under_load('a configuration put right', sub { $gateway->service('upgrade') });
+is(serves(), $old, 'the old version serves');
+
+
+# a nginx that does not run
+
+$gateway->service('stop');
+$gateway->install($new);
+is($gateway->master(), undef, 'nginx is not started');
+
+$gateway->service('start');
+is(serves(), $new, 'the new version serves');
+
+
+# what was installed by hand before
+
+my $by_hand = $gateway->path("$enabled/60-zertiban.conf");
+
+Packages::Gateway::write_file($by_hand,
+    "load_module modules/ngx_zertiban_module.so;\n");
+
+$said = under_load('installed twice', sub { $gateway->install($new) });
+
+like($said, qr{60-zertiban\.conf}, 'the package names the other one');
+
+unlink $by_hand;
+$gateway->service('upgrade');
+is(serves(), $new, 'without the other one it serves');
+
+
+# gone
+
+my @files = grep { -f $gateway->path($_) }
+            split /\n/, $gateway->must('dpkg', '-L', $package);
+
+$said = under_load('removed', sub {
+    $gateway->must('apt-get', 'remove', '--yes', $package);
+});
+
+like($said, qr/^$package: .*without the module/m,
+     'the package says what to do');
+
+$gateway->must('apt-get', 'purge', '--yes', $package);
+
+my @left = (grep({ -e $gateway->path($_) } @files),
+            $gateway->path("/usr/share/doc/$package"),
+            glob $gateway->path("$enabled/*zertiban*"));
+
+is("@{[ grep { -e || -l } @left ]}", '', 'nothing is left');
+unlike($gateway->inside('dpkg', '-l', $package), qr/^[a-z]{2} /m,
+       'dpkg knows nothing of it');
+
+is($gateway->call(), 200, 'nginx goes on');
+
+$gateway->clear();
+
+is($gateway->must('nginx', '-t', '-q'), '',
+   'nginx accepts a configuration without it');
+
+$gateway->service('restart');
+ok($gateway->master(), 'and starts');
+is(join('', $gateway->alarms()), '', 'the error log has no alert');
+
+done_testing();
