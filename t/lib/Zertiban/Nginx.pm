@@ -180,6 +180,36 @@ sub binary {
 }
 
 
+# 1022001 is 1.22.1; what is made from nginx tells its version, too
+
+sub version {
+    my ($version) = says() =~ m{^nginx version: \w+/([\d.]+)}m;
+
+    return sprintf '%d%03d%03d', split /\./, $version;
+}
+
+
+# whether it has been configured --with what is named
+
+sub has {
+    my ($option) = @_;
+
+    return says() =~ / --with-\Q$option\E(?!\S)/;
+}
+
+
+# once for a test file
+
+my $says;
+
+
+sub says {
+    my $binary = binary();
+
+    return $says //= `$binary -V 2>&1`;
+}
+
+
 # a port below those that the system gives out by itself; a UDP socket
 # keeps it from other test files that run at the same time
 
@@ -265,7 +295,7 @@ sub processes {
 
     open my $fh, '<', "/proc/$pid/task/$pid/children" or return;
 
-    return grep { $self->title($_) =~ /^nginx: worker process/ }
+    return grep { $self->title($_) =~ /^\w+: worker process/ }
            split ' ', <$fh> // '';
 }
 
