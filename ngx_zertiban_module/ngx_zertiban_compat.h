@@ -151,13 +151,19 @@ ngx_zertiban_early_hints(ngx_http_request_t *r, ngx_int_t rc)
 #endif
 
 
-/* whether a resolver has servers, and a socket to one of them */
+/* whether a resolver has servers that are named, and a socket to one */
 
 #ifdef angie_version
 
-/* they are a list, which changes with resolv.conf */
+/*
+ * They are a list.  There is always a resolver that has those of resolv.conf,
+ * behind one that stands for this file: it knows less names than the system.
+ */
 
-#define ngx_zertiban_resolver_usable(r)    ((r)->connections != NULL)
+#define ngx_zertiban_resolver_usable(r)                                       \
+    ((r)->connections != NULL                                                 \
+     && ((r)->resolv_conf.len == 0                                            \
+         || (r)->last_conf_connection != (r)->connections))
 
 
 static ngx_inline ngx_uint_t

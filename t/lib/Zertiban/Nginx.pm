@@ -102,6 +102,7 @@ http {
     fastcgi_temp_path %%DIR%%/fastcgi;
     uwsgi_temp_path %%DIR%%/uwsgi;
     scgi_temp_path %%DIR%%/scgi;
+%%LINGERING%%
 
 EOT
 
@@ -123,6 +124,9 @@ sub value {
 
     return $self->port($1 // '') if $name =~ /^PORT(?:_(\w+))?$/;
     return $> == 0 ? 'user root;' : '' if $name eq 'USER';
+    # so long Angie's old workers keep connections that were just used
+    return says() =~ /^Angie/ ? 'lingering_timeout 100ms;' : ''
+        if $name eq 'LINGERING';
     return $self->{workers} if $name eq 'WORKERS';
     return $self->{connections} if $name eq 'CONNECTIONS';
     return $self->{daemon} if $name eq 'DAEMON';
@@ -211,7 +215,8 @@ sub says {
 
 
 # a port below those that the system gives out by itself; a UDP socket
-# keeps it from other test files that run at the same time
+# keeps it from other test files that run at the same time, or a TCP socket the
+# ports for QUIC, whose names begin so
 
 sub port {
     my ($self, $name) = @_;
@@ -224,7 +229,7 @@ sub port {
                                       Listen => 1) or next;
 
         $self->{ports}{$name // ''} = $tcp->sockport();
-        push @{$self->{reserved}}, $udp;
+        push @{$self->{reserved}}, ($name // '') =~ /^quic/ ? $tcp : $udp;
     }
 
     return $self->{ports}{$name // ''};
