@@ -188,4 +188,120 @@ ngx_zertiban_verified(ngx_http_request_t *r, void *server)
 #endif
 
 
+/* whether a resolver has servers that are named, and a socket to one */
+
+#ifdef angie_version
+
+/*
+ * They are a list.  There is always a resolver that has those of resolv.conf,
+ * behind one that stands for this file: it knows less names than the system.
+ */
+
+#define ngx_zertiban_resolver_usable(r)                                       \
+    ((r)->connections != NULL                                                 \
+     && ((r)->resolv_conf.len == 0                                            \
+         || (r)->last_conf_connection != (r)->connections))
+
+
+static ngx_inline ngx_uint_t
+ngx_zertiban_resolver_asked(ngx_resolver_t *r)
+{
+    ngx_resolver_connection_t  *rec;
+
+    for (rec = r->connections; rec; rec = rec->next) {
+        if (rec->udp || rec->tcp) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+#else
+
+#define ngx_zertiban_resolver_usable(r)    ((r)->connections.nelts != 0)
+
+
+static ngx_inline ngx_uint_t
+ngx_zertiban_resolver_asked(ngx_resolver_t *r)
+{
+    ngx_uint_t                  i;
+    ngx_resolver_connection_t  *rec;
+
+    rec = r->connections.elts;
+
+    for (i = 0; i < r->connections.nelts; i++) {
+        if (rec[i].udp || rec[i].tcp) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+#endif
+
+
+/*
+ * The lines of a log with a writer of its own: plain text, all of them; and one
+ * that is written again.
+ */
+
+#ifdef angie_version
+
+#define ngx_zertiban_log_plain(log)                                           \
+    (log)->limit = NULL;                                                      \
+    (log)->filter = NULL;                                                     \
+    ngx_memzero(&(log)->format, sizeof(ngx_log_format_t))
+
+#define ngx_zertiban_log_again(level, log, len, text)                         \
+    ngx_log_error_core(level, log, ngx_src_file(), 0, "%*s", len, text)
+
+#else
+
+#define ngx_zertiban_log_plain(log)
+
+#define ngx_zertiban_log_again(level, log, len, text)                         \
+    ngx_log_error_core(level, log, 0, "%*s", len, text)
+
+#endif
+
+
+/* whether the headers of an upstream request are those of HTTP/3 */
+
+#if (defined angie_version && NGX_HTTP_V3)
+
+#define ngx_zertiban_upstream_v3(u)        ((u)->h3 && !(u)->hq)
+
+#else
+
+#define ngx_zertiban_upstream_v3(u)        0
+
+#endif
+
+
+/* whether a block is of requests that nginx makes for itself, as for ACME */
+
+#if (NGX_HTTP_CLIENT)
+
+static ngx_inline ngx_uint_t
+ngx_zertiban_own_requests(ngx_conf_t *cf)
+{
+    ngx_http_core_srv_conf_t  *cscf;
+
+    cscf = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+
+    return cscf->is_client;
+}
+
+
+#else
+
+#define ngx_zertiban_own_requests(cf)      0
+
+#endif
+
+
 #endif /* _NGX_ZERTIBAN_COMPAT_H_INCLUDED_ */

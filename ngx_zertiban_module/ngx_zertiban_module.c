@@ -418,6 +418,10 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_value(conf->enable, prev->enable, 0);
 
+    if (ngx_zertiban_own_requests(cf)) {
+        conf->enable = 0;
+    }
+
     ngx_zertiban_named_merge(conf, prev);
 
     ngx_conf_merge_str_value(conf->scope, prev->scope, "");
@@ -524,7 +528,7 @@ ngx_zertiban_merge_client(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *conf)
 
     /* without "resolver" it is a dummy that has no servers */
 
-    if (clcf->resolver && clcf->resolver->connections.nelts) {
+    if (clcf->resolver && ngx_zertiban_resolver_usable(clcf->resolver)) {
         conf->client.resolver = clcf->resolver;
         conf->client.resolver_timeout = clcf->resolver_timeout;
         return NGX_CONF_OK;

@@ -84,9 +84,10 @@ my (undef, $lines) = check(http([], ['listen 8081;'],
     "location /a { zertiban_status; }\nlocation /b { zertiban_status; }\n"
     . "location /c { zertiban_status; $guard }"));
 
-is(scalar(grep { /\[warn\]/ } @$lines), 2,
-   'each status that is open is warned about');
-like($lines->[0], qr/at 0\.0\.0\.0:8081 sees it, add "allow 127.0.0.1; deny/,
+my @warned = grep { /\[warn\]/ } @$lines;
+
+is(scalar @warned, 2, 'each status that is open is warned about');
+like($warned[0], qr/at 0\.0\.0\.0:8081 sees it, add "allow 127.0.0.1; deny/,
      'with an address, and what to add');
 
 

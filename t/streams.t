@@ -1,6 +1,6 @@
-# Tests for HTTP/2 streams that end while their requests wait for a token, and
-# before their bodies were read: nginx takes what it has of a body for the
-# whole of it then.
+# Tests for streams of HTTP/2, and of HTTP/3 where nginx has it, that end while
+# their requests wait for a token, and before their bodies were read: nginx
+# takes what it has of a body for the whole of it then.
 
 use strict;
 use warnings;
@@ -8,16 +8,35 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Zertiban::CA;
 use Zertiban::H2;
+use Zertiban::H3;
 use Zertiban::Test;
 
 my $api = Zertiban::API->new();
 my $idp = Zertiban::IdP->new();
 my $t = Zertiban::Nginx->new();
 
-$t->run(<<'EOF', API => $api->address(), IDP => $idp->url());
+my %protocols = (h2 => 'Zertiban::H2');
+my $quic = '';
+
+if (Zertiban::Nginx::has('http_v3_module')) {
+    $protocols{h3} = 'Zertiban::H3';
+    $quic = <<'EOF';
+        ssl_certificate %%DIR%%/server.crt;
+        ssl_certificate_key %%DIR%%/server.key;
+        listen 127.0.0.1:%%PORT_quic%% quic;
+EOF
+
+    Zertiban::CA->new($t->dir(), 'ca')->sign('server', san => 'DNS:localhost');
+}
+
+my %port = (h2 => '', h3 => 'quic');
+
+$t->run(<<'EOF' =~ s/%%QUIC%%\n/$quic/r,
     server {
         listen 127.0.0.1:%%PORT%% http2;
+%%QUIC%%
         listen 127.0.0.1:%%PORT_1%%;
 
         zertiban_token_endpoint %%IDP%%;
@@ -69,10 +88,12 @@ $t->run(<<'EOF', API => $api->address(), IDP => $idp->url());
         }
     }
 EOF
+    API => $api->address(), IDP => $idp->url());
 
 my $amount = 'amount' x 100;
 
-# what comes before nginx looks; "more" is more than it has allowed
+# what comes before nginx looks; "more" is more than it has allowed, which the
+# client of HTTP/3 keeps to itself
 my %ends = (
     whole   => sub { $_[0]->end($_[1], $amount) },
     cancel  => sub { $_[0]->cancel($_[1]) },
@@ -80,24 +101,30 @@ my %ends = (
     leave   => sub { $_[0]->leave() },
 );
 
-my @cases = map {
-    my $place = $_;
+my @cases;
 
-    map {
-        my $end = $_;
+for my $protocol (sort keys %protocols) {
+    for my $place (qw(plain ignore store asked)) {
+        for my $end (sort keys %ends) {
+            push @cases, map { { protocol => $protocol, place => $place,
+                                 end => $end, body => $_,
+                                 uri => "/$place/$end/$_/$protocol" } }
+                         qw(none declared chunked);
+        }
+    }
+}
 
-        map { { place => $place, end => $end, body => $_,
-                uri => "/$place/$end/$_" } } qw(none declared chunked);
-    } sort keys %ends;
-} qw(plain ignore store asked);
+@cases = grep { ($_->{body} ne 'none' || $_->{end} =~ /cancel|leave/)
+                && !($_->{protocol} eq 'h3' && $_->{end} eq 'more') } @cases;
 
-@cases = grep { $_->{body} ne 'none' || $_->{end} =~ /cancel|leave/ } @cases;
+# nginx ends all requests of a connection of HTTP/3 that is closed
 
 sub paid {
     my ($case) = @_;
 
-    return $case->{end} eq 'whole'
-           || $case->{body} eq 'none' && $case->{place} =~ /ignore|store/;
+    return 1 if $case->{end} eq 'whole';
+    return 0 if $case->{protocol} eq 'h3' && $case->{end} eq 'leave';
+    return $case->{body} eq 'none' && $case->{place} =~ /ignore|store/;
 }
 
 
@@ -106,33 +133,34 @@ $idp->answer(sub { $_[0]{client_id} eq 'there' ? $idp->issue($_[0]) : () });
 is($t->get('/there', port => 1)->{status}, 200, 'a token is there');
 
 for my $case (@cases) {
-    my $h2 = $case->{h2} = Zertiban::H2->new($t->port());
+    my $protocol = $case->{protocol};
+    my $client = $case->{client} =
+        $protocols{$protocol}->new($t->port($port{$protocol}));
 
     if ($case->{body} eq 'none') {
-        $case->{id} = $h2->get($case->{uri});
+        $case->{id} = $client->get($case->{uri});
 
     } else {
-        $case->{id} = $h2->request('POST', $case->{uri}, 0,
-                                   $case->{body} eq 'declared'
-                                   ? 'content-length: ' . 2 * length $amount
-                                   : ());
-        $h2->data($case->{id}, $amount);
+        $case->{id} = $client->request('POST', $case->{uri}, 0,
+            $case->{body} eq 'declared'
+            ? 'content-length: ' . 2 * length $amount : ());
+        $client->data($case->{id}, $amount);
     }
 
-    $h2->ping();
+    $client->ping();
 }
 
-ok(wait_until(sub { !grep { !$_->{h2}{pong} } @cases }), 'nginx has them');
+ok(wait_until(sub { !grep { !$_->{client}{pong} } @cases }), 'nginx has them');
 ok(wait_until(sub { $idp->held() == 1 }), 'they wait for a token');
 
 for my $case (@cases) {
-    delete $case->{h2}{pong};
-    $ends{$case->{end}}->($case->{h2}, $case->{id});
-    $case->{h2}->ping() if $case->{end} ne 'leave';
+    delete $case->{client}{pong};
+    $ends{$case->{end}}->($case->{client}, $case->{id});
+    $case->{client}->ping() if $case->{end} ne 'leave';
 }
 
-ok(wait_until(sub { !grep { !$_->{h2}{pong} && $_->{end} ne 'leave' } @cases }),
-   'and what comes then');
+ok(wait_until(sub { !grep { !$_->{client}{pong} && $_->{end} ne 'leave' }
+                         @cases }), 'and what comes then');
 
 $t->barrier('/there', port => 1);
 
@@ -146,9 +174,9 @@ ok(wait_until(sub { !grep { paid($_) && !$api->count($_->{uri}) } @cases }),
 
 my @whole = grep { $_->{end} eq 'whole' } @cases;
 
-ok(wait_until(sub { !grep { !$_->{h2}->statuses($_->{id}) } @whole }),
+ok(wait_until(sub { !grep { !$_->{client}->statuses($_->{id}) } @whole }),
    'and answered');
-is(count_of(map { $_->{h2}->statuses($_->{id}) } @cases), '200: ' . @whole,
+is(count_of(map { $_->{client}->statuses($_->{id}) } @cases), '200: ' . @whole,
    'all with 200');
 
 ok($t->stop(), 'nothing waits any more');

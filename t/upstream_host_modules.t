@@ -111,10 +111,7 @@ my %refused = (
 
 # since 1.29.4
 
-my ($major, $minor, $patch) = qx(@{[ Zertiban::Nginx::binary() ]} -v 2>&1)
-                              =~ m{/(\d+)\.(\d+)\.(\d+)};
-
-if ($major > 1 || $minor > 29 || $minor == 29 && $patch >= 4) {
+if (Zertiban::Nginx::version() >= 1029004) {
     $sent{proxy_2} = ['proxy_http_version 2;'
                       . 'proxy_pass http://127.0.0.1:%%PORT_grpc%%;', $api];
     $sent{proxy_2_tls} = ['proxy_http_version 2;'

@@ -109,6 +109,8 @@ ngx_zertiban_client_create(ngx_zertiban_client_conf_t *conf, ngx_str_t *id,
     cl->log.handler = NULL;
     cl->log.next = NULL;
 
+    ngx_zertiban_log_plain(&cl->log);
+
     cl->response = ngx_zertiban_response_create(pool, &cl->log);
     if (cl->response == NULL) {
         goto failed;
@@ -213,8 +215,7 @@ ngx_zertiban_client_log(ngx_log_t *log, ngx_uint_t level, u_char *buf,
     }
 
     if (level == NGX_LOG_DEBUG || level <= NGX_LOG_ALERT) {
-        ngx_log_error_core(level, ngx_cycle->log, 0, "%*s",
-                           (size_t) (last - p), p);
+        ngx_zertiban_log_again(level, ngx_cycle->log, (size_t) (last - p), p);
     }
 }
 

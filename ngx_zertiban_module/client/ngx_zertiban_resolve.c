@@ -7,6 +7,7 @@
 
 
 #include "ngx_zertiban_resolve.h"
+#include "ngx_zertiban_compat.h"
 
 
 static void ngx_zertiban_resolve_handler(ngx_resolver_ctx_t *ctx);
@@ -51,18 +52,7 @@ ngx_zertiban_resolve_start(ngx_zertiban_resolve_t *rs)
 ngx_uint_t
 ngx_zertiban_resolve_asked(ngx_zertiban_resolve_t *rs)
 {
-    ngx_uint_t                  i;
-    ngx_resolver_connection_t  *rec;
-
-    rec = rs->resolver->connections.elts;
-
-    for (i = 0; i < rs->resolver->connections.nelts; i++) {
-        if (rec[i].udp || rec[i].tcp) {
-            return 1;
-        }
-    }
-
-    return 0;
+    return ngx_zertiban_resolver_asked(rs->resolver);
 }
 
 

@@ -162,7 +162,9 @@ ngx_zertiban_inject_check(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
     static ngx_str_t  preface = ngx_string("PRI * HTTP/2.0");
 
-    if (r->upstream->request_bufs == NULL) {
+    if (r->upstream->request_bufs == NULL
+        || ngx_zertiban_upstream_v3(r->upstream))
+    {
         return;
     }
 

@@ -352,7 +352,8 @@ END
 sub version {
     my ($self) = @_;
 
-    my ($version) = `'$self->{nginx}' -v 2>&1` =~ m{nginx/([\d.]+)};
+    my ($version) = `'$self->{nginx}' -V 2>&1`
+                    =~ m{^nginx version: \w+/([\d.]+)}m;
 
     return $version // 'of unknown version';
 }

@@ -102,6 +102,7 @@ http {
     fastcgi_temp_path %%DIR%%/fastcgi;
     uwsgi_temp_path %%DIR%%/uwsgi;
     scgi_temp_path %%DIR%%/scgi;
+%%LINGERING%%
 
 EOT
 
@@ -123,6 +124,9 @@ sub value {
 
     return $self->port($1 // '') if $name =~ /^PORT(?:_(\w+))?$/;
     return $> == 0 ? 'user root;' : '' if $name eq 'USER';
+    # so long Angie's old workers keep connections that were just used
+    return says() =~ /^Angie/ ? 'lingering_timeout 100ms;' : ''
+        if $name eq 'LINGERING';
     return $self->{workers} if $name eq 'WORKERS';
     return $self->{connections} if $name eq 'CONNECTIONS';
     return $self->{daemon} if $name eq 'DAEMON';
@@ -180,8 +184,39 @@ sub binary {
 }
 
 
+# 1022001 is 1.22.1; what is made from nginx tells its version, too
+
+sub version {
+    my ($version) = says() =~ m{^nginx version: \w+/([\d.]+)}m;
+
+    return sprintf '%d%03d%03d', split /\./, $version;
+}
+
+
+# whether it has been configured --with what is named
+
+sub has {
+    my ($option) = @_;
+
+    return says() =~ / --with-\Q$option\E(?!\S)/;
+}
+
+
+# once for a test file
+
+my $says;
+
+
+sub says {
+    my $binary = binary();
+
+    return $says //= `$binary -V 2>&1`;
+}
+
+
 # a port below those that the system gives out by itself; a UDP socket
-# keeps it from other test files that run at the same time
+# keeps it from other test files that run at the same time, or a TCP socket the
+# ports for QUIC, whose names begin so
 
 sub port {
     my ($self, $name) = @_;
@@ -194,7 +229,7 @@ sub port {
                                       Listen => 1) or next;
 
         $self->{ports}{$name // ''} = $tcp->sockport();
-        push @{$self->{reserved}}, $udp;
+        push @{$self->{reserved}}, ($name // '') =~ /^quic/ ? $tcp : $udp;
     }
 
     return $self->{ports}{$name // ''};
@@ -265,7 +300,7 @@ sub processes {
 
     open my $fh, '<', "/proc/$pid/task/$pid/children" or return;
 
-    return grep { $self->title($_) =~ /^nginx: worker process/ }
+    return grep { $self->title($_) =~ /^\w+: worker process/ }
            split ' ', <$fh> // '';
 }
 
