@@ -136,8 +136,9 @@ ngx_zertiban_handler(ngx_http_request_t *r)
 ngx_int_t
 ngx_zertiban_gate_answer(ngx_http_request_t *r, ngx_zertiban_pass_pt answer)
 {
-    ngx_zertiban_ctx_t    *ctx;
-    ngx_zertiban_error_e   error;
+    ngx_zertiban_ctx_t       *ctx;
+    ngx_zertiban_error_e      error;
+    ngx_zertiban_loc_conf_t  *zlcf;
 
     ctx = ngx_zertiban_pass_create(r, ngx_zertiban_gate_look);
     if (ctx == NULL) {
@@ -147,7 +148,14 @@ ngx_zertiban_gate_answer(ngx_http_request_t *r, ngx_zertiban_pass_pt answer)
     ctx->answer = answer;
     ctx->uncounted = 1;
 
-    error = ngx_zertiban_gate_values(r, ctx);
+    /* whose business the token will be used for is not known here */
+
+    zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
+
+    ctx->credential = zlcf->credential;
+
+    error = ctx->credential ? NGX_ZERTIBAN_OK
+                            : ngx_zertiban_gate_credential(r, ctx, zlcf);
 
     if (error) {
         return ngx_zertiban_gate_refuse(r, ctx, error, 0);
@@ -164,13 +172,7 @@ ngx_zertiban_gate_values(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 
     zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
 
-    if (ctx->answer) {
-
-        /* whose business the token will be used for is not known here */
-
-        ngx_str_null(&ctx->tenant);
-
-    } else if (ngx_zertiban_value_literal(zlcf->tenant_id)) {
+    if (ngx_zertiban_value_literal(zlcf->tenant_id)) {
 
         /* it was checked with the configuration */
 
