@@ -38,19 +38,17 @@ sub under_load {
 }
 
 
-# Waits until an upgrade of nginx has ended.
+# Whether the master process of before is there.
 
-sub upgraded {
-    $gateway->wait_for('the end of the upgrade', sub {
-        !-e $gateway->path('/run/nginx.pid.oldbin')
-    });
+sub upgrading {
+    return -e $gateway->path('/run/nginx.pid.oldbin');
 }
 
 
-# Which version asks for a token when all of them are forgotten.
+# The version of the module that serves when all upgrades have ended.
 
 sub serves {
-    upgraded();
+    $gateway->wait_for('the end of the upgrade', sub { !upgrading() });
 
     is($gateway->call(), 200, 'a call goes through');
 
@@ -76,6 +74,12 @@ under_load('upgrade', sub {
 is(serves(), $new, 'the new version serves');
 
 
+# nginx itself at the same time, which its own package upgrades
+
+under_load('with nginx', sub { $gateway->install($old, 'nginx') });
+is(serves(), $old, 'the old version serves');
+
+
 # an upgrade before the last one has ended
 
 $master = $gateway->master();
@@ -85,7 +89,22 @@ under_load('one upgrade after the other', sub {
     $gateway->install($new);
 });
 
-upgraded();
+is(serves(), $new, 'the new version serves');
+
+
+# an upgrade while requests of the one before are in flight, which nginx does
+# not notice
+
+my $held = $gateway->start_call();
+
+$gateway->install($old);
+
+like($gateway->install($new), qr/^$package: nginx has not ended its last/m,
+     'the package says that nginx is not ready for an upgrade');
+is($held->(), 200, 'the request in flight is served');
+
+$gateway->wait_for('the end of the upgrade', sub { !upgrading() });
+$gateway->service('upgrade');
 is(serves(), $new, 'the new version serves');
 
 

@@ -10,6 +10,7 @@ use warnings;
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use File::Temp;
+use IO::Socket::INET;
 use JSON::PP;
 use Time::HiRes qw(sleep);
 
@@ -165,17 +166,18 @@ sub service {
 }
 
 
-# Installs the package of that version of the module, whatever there is.
+# Installs the package of that version of the module, and others, whatever there
+# is.
 
 sub install {
-    my ($self, $version) = @_;
+    my ($self, $version, @others) = @_;
 
     my ($deb) = glob $self->path("/debs/$version/*.deb");
 
     $deb =~ s/^\Q$self->{root}\E//;
 
     return $self->must('apt-get', 'install', '--yes', '--allow-downgrades',
-                       '--reinstall', $deb);
+                       '--reinstall', $deb, @others);
 }
 
 
@@ -270,6 +272,28 @@ sub curl {
 }
 
 
+# Starts a call with a body, which is not complete before what is returned is
+# called; that returns the call's status.
+
+sub start_call {
+    my ($self) = @_;
+
+    my ($address, $path) = URL =~ m{^http://(.*?)(/.*)$};
+
+    my $socket = IO::Socket::INET->new($address)
+        or die "could not connect to $address: $!\n";
+
+    $socket->syswrite("GET $path HTTP/1.1\r\nHost: $address\r\n"
+                      . "Connection: close\r\nContent-Length: 2\r\n\r\n1");
+
+    return sub {
+        $socket->syswrite('2');
+
+        return (<$socket> // '') =~ /^HTTP\S+ (\d+)/ ? $1 : '';
+    };
+}
+
+
 # Calls all the time, one after the other by each of two, and an upload that
 # takes a while.
 
@@ -278,7 +302,7 @@ sub start_load {
 
     my $pdf = "$self->{dir}/invoice.pdf";
 
-    write_file($pdf, "%PDF-1.4\n" . 'x' x 600_000 . "\n%%EOF\n");
+    write_file($pdf, "%PDF-1.4\n" . 'x' x 400_000 . "\n%%EOF\n");
 
     $self->{before} = $self->journal('api');
 
