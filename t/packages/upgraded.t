@@ -74,6 +74,12 @@ under_load('upgrade', sub {
 is(serves(), $new, 'the new version serves');
 
 
+# nginx itself at the same time, which its own package upgrades
+
+under_load('with nginx', sub { $gateway->install($old, 'nginx') });
+is(serves(), $old, 'the old version serves');
+
+
 # an upgrade before the last one has ended
 
 $master = $gateway->master();

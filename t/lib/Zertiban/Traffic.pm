@@ -39,8 +39,27 @@ sub every {
 
     return if $self->{finished};
 
-    $self->send($path, $n);
+    $self->send($path, $n) if !$self->{paused};
     after($seconds, sub { $self->every($seconds, $path, $n) });
+}
+
+
+# none is in flight, until resume()
+
+sub pause {
+    my ($self) = @_;
+
+    $self->{paused} = 1;
+
+    wait_until { !grep { !$_->{client}->done() } @{$self->{sent}} }
+        or die 'not all requests have ended';
+}
+
+
+sub resume {
+    my ($self) = @_;
+
+    $self->{paused} = 0;
 }
 
 

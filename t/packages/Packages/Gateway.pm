@@ -166,17 +166,18 @@ sub service {
 }
 
 
-# Installs the package of that version of the module, whatever there is.
+# Installs the package of that version of the module, and others, whatever there
+# is.
 
 sub install {
-    my ($self, $version) = @_;
+    my ($self, $version, @others) = @_;
 
     my ($deb) = glob $self->path("/debs/$version/*.deb");
 
     $deb =~ s/^\Q$self->{root}\E//;
 
     return $self->must('apt-get', 'install', '--yes', '--allow-downgrades',
-                       '--reinstall', $deb);
+                       '--reinstall', $deb, @others);
 }
 
 
