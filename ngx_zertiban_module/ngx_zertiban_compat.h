@@ -103,35 +103,23 @@ ngx_zertiban_early_hints(ngx_http_request_t *r, ngx_int_t rc)
 #endif
 
 
-#if (NGX_HTTP_SSL)
-
 #define ngx_zertiban_over_ssl(r)           ((r)->connection->ssl != NULL)
 
-#else
 
-#define ngx_zertiban_over_ssl(r)           0
+/*
+ * Whether the connection of a request is one of several on a socket.  What the
+ * module is configured with does not tell what nginx can, but the members are
+ * there.
+ */
 
-#endif
-
-
-/* whether the connection of a request is one of several on a socket */
-
-#if (NGX_HTTP_V2 && defined NGX_HTTP_V3)
+#if (nginx_version >= 1025000 && (NGX_QUIC || NGX_COMPAT))
 
 #define ngx_zertiban_multiplexed(r)                                           \
     ((r)->stream || (r)->connection->quic)
 
-#elif (NGX_HTTP_V2)
-
-#define ngx_zertiban_multiplexed(r)        ((r)->stream)
-
-#elif (NGX_HTTP_V3)
-
-#define ngx_zertiban_multiplexed(r)        ((r)->connection->quic)
-
 #else
 
-#define ngx_zertiban_multiplexed(r)        0
+#define ngx_zertiban_multiplexed(r)        ((r)->stream != NULL)
 
 #endif
 
