@@ -124,9 +124,9 @@ ngx_zertiban_early_hints(ngx_http_request_t *r, ngx_int_t rc)
 #endif
 
 
-#if (nginx_version >= 1027002)
+#if (nginx_version >= 1027002 && !defined NGINX_NAME)
 
-/* since 1.27.2 the caller says whether trailers are to be kept */
+/* since 1.27.2 the caller says whether trailers are to be kept; not freenginx */
 
 #define ngx_zertiban_parse_chunked(r, b, ctx)                                 \
     ngx_http_parse_chunked(r, b, ctx, 0)
