@@ -126,7 +126,7 @@ ngx_zertiban_early_hints(ngx_http_request_t *r, ngx_int_t rc)
 
 #if (nginx_version >= 1027002 && !defined NGINX_NAME)
 
-/* since 1.27.2 the caller says whether trailers are to be kept; not freenginx */
+/* since 1.27.2 the caller says whether trailers are to be kept */
 
 #define ngx_zertiban_parse_chunked(r, b, ctx)                                 \
     ngx_http_parse_chunked(r, b, ctx, 0)
@@ -195,10 +195,7 @@ ngx_zertiban_resolver_asked(ngx_resolver_t *r)
 #endif
 
 
-/*
- * The lines of a log with a writer of its own: plain text, all of them; and one
- * that is written again.
- */
+/* the lines of a log with a writer of its own: plain text, all of them */
 
 #ifdef angie_version
 
@@ -207,15 +204,13 @@ ngx_zertiban_resolver_asked(ngx_resolver_t *r)
     (log)->filter = NULL;                                                     \
     ngx_memzero(&(log)->format, sizeof(ngx_log_format_t))
 
-#define ngx_zertiban_log_again(level, log, len, text)                         \
-    ngx_log_error_core(level, log, ngx_src_file(), 0, "%*s", len, text)
+#define ngx_zertiban_log_core(level, log, ...)                                \
+    ngx_log_error_core(level, log, ngx_src_file(), __VA_ARGS__)
 
 #else
 
 #define ngx_zertiban_log_plain(log)
-
-#define ngx_zertiban_log_again(level, log, len, text)                         \
-    ngx_log_error_core(level, log, 0, "%*s", len, text)
+#define ngx_zertiban_log_core              ngx_log_error_core
 
 #endif
 
@@ -235,7 +230,7 @@ ngx_zertiban_resolver_asked(ngx_resolver_t *r)
 
 /* whether a block is of requests that nginx makes for itself, as for ACME */
 
-#if (NGX_HTTP_CLIENT)
+#if (defined NGX_HTTP_CLIENT)
 
 static ngx_inline ngx_uint_t
 ngx_zertiban_own_requests(ngx_conf_t *cf)

@@ -424,8 +424,8 @@ ngx_zertiban_access_serves(ngx_http_conf_addr_t *addr,
 
 
 /*
- * Whether a server asks its clients for one, over TLS.  The module may have been
- * configured without what nginx has.
+ * Whether a server asks its clients for one, over TLS.  The module may have
+ * been configured without what nginx has.
  */
 
 static ngx_uint_t

@@ -141,7 +141,8 @@ sub write {
 sub stream {
     my ($self, $id) = @_;
 
-    return $self->{streams}{$id} //= { out => '', at => 0, in => {}, read => 0 };
+    return $self->{streams}{$id} //= { out => '', at => 0, in => {},
+                                       read => 0 };
 }
 
 
