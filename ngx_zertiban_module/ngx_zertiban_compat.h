@@ -15,6 +15,10 @@
 #include <ngx_http.h>
 #include <nginx.h>
 
+/* also if the module is configured without it: nginx may have it */
+
+#include <ngx_http_ssl_module.h>
+
 
 #if (nginx_version >= 1023000)
 
@@ -103,24 +107,13 @@ ngx_zertiban_early_hints(ngx_http_request_t *r, ngx_int_t rc)
 #endif
 
 
-#if (NGX_HTTP_SSL)
-
 #define ngx_zertiban_over_ssl(r)           ((r)->connection->ssl != NULL)
 
-/* whether the server demands a certificate that it can verify */
+/* whether the server demands a certificate of its clients */
 
 #define ngx_zertiban_verify_client(sscf)                                      \
     (((ngx_http_ssl_srv_conf_t *) (sscf))->verify == 1)
 
-#else
-
-#define ngx_zertiban_over_ssl(r)           0
-#define ngx_zertiban_verify_client(sscf)   0
-
-#endif
-
-
-#if (NGX_HTTP_SSL)
 
 /*
  * whether the client has sent one, and it was this server that has verified it,
@@ -144,36 +137,25 @@ ngx_zertiban_verified(ngx_http_request_t *r, void *server)
 }
 
 
-#else
+/*
+ * Whether the connection of a request is one of several on a socket.  What the
+ * module is configured with does not tell what nginx can, but the members are
+ * there.
+ */
 
-#define ngx_zertiban_verified(r, server)   0
-
-#endif
-
-
-/* whether the connection of a request is one of several on a socket */
-
-#if (NGX_HTTP_V2 && defined NGX_HTTP_V3)
+#if (nginx_version >= 1025000 && (NGX_QUIC || NGX_COMPAT))
 
 #define ngx_zertiban_multiplexed(r)                                           \
     ((r)->stream || (r)->connection->quic)
 
-#elif (NGX_HTTP_V2)
-
-#define ngx_zertiban_multiplexed(r)        ((r)->stream)
-
-#elif (NGX_HTTP_V3)
-
-#define ngx_zertiban_multiplexed(r)        ((r)->connection->quic)
-
 #else
 
-#define ngx_zertiban_multiplexed(r)        0
+#define ngx_zertiban_multiplexed(r)        ((r)->stream != NULL)
 
 #endif
 
 
-#if (nginx_version >= 1027002)
+#if (nginx_version >= 1027002 && !defined NGINX_NAME)
 
 /* since 1.27.2 the caller says whether trailers are to be kept */
 
@@ -244,10 +226,7 @@ ngx_zertiban_resolver_asked(ngx_resolver_t *r)
 #endif
 
 
-/*
- * The lines of a log with a writer of its own: plain text, all of them; and one
- * that is written again.
- */
+/* the lines of a log with a writer of its own: plain text, all of them */
 
 #ifdef angie_version
 
@@ -256,15 +235,13 @@ ngx_zertiban_resolver_asked(ngx_resolver_t *r)
     (log)->filter = NULL;                                                     \
     ngx_memzero(&(log)->format, sizeof(ngx_log_format_t))
 
-#define ngx_zertiban_log_again(level, log, len, text)                         \
-    ngx_log_error_core(level, log, ngx_src_file(), 0, "%*s", len, text)
+#define ngx_zertiban_log_core(level, log, ...)                                \
+    ngx_log_error_core(level, log, ngx_src_file(), __VA_ARGS__)
 
 #else
 
 #define ngx_zertiban_log_plain(log)
-
-#define ngx_zertiban_log_again(level, log, len, text)                         \
-    ngx_log_error_core(level, log, 0, "%*s", len, text)
+#define ngx_zertiban_log_core              ngx_log_error_core
 
 #endif
 
@@ -284,7 +261,7 @@ ngx_zertiban_resolver_asked(ngx_resolver_t *r)
 
 /* whether a block is of requests that nginx makes for itself, as for ACME */
 
-#if (NGX_HTTP_CLIENT)
+#if (defined NGX_HTTP_CLIENT)
 
 static ngx_inline ngx_uint_t
 ngx_zertiban_own_requests(ngx_conf_t *cf)

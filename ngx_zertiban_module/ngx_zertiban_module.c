@@ -418,10 +418,6 @@ ngx_zertiban_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     ngx_conf_merge_value(conf->enable, prev->enable, 0);
 
-    if (ngx_zertiban_own_requests(cf)) {
-        conf->enable = 0;
-    }
-
     ngx_zertiban_named_merge(conf, prev);
 
     ngx_conf_merge_str_value(conf->scope, prev->scope, "");

@@ -40,6 +40,7 @@ for my $case (['implicit', ''],
 
     acme_client own http://%%API%%/directory/%%NAME%%;
     acme_client_path %%DIR%%/acme;
+    acme_http_port %%PORT_acme%%;
 
     server {
         listen 127.0.0.1:%%PORT%%;

@@ -481,7 +481,8 @@ for my $kind (@Zertiban::Callers::kinds) {
 
     my $response = $t->get('/', headers => [@fields, 'Host: a b']);
 
-    like("$response->{status} $response->{body}", qr/^400 .*<center>(?:nginx|Angie)/s,
+    like("$response->{status} $response->{body}",
+         qr/^400 .*<center>(?:nginx|Angie)/s,
          "a page for a bad request: $kind");
 
     is($t->get('/', port => 'tls', headers => \@fields)->{status}, 200,

@@ -18,6 +18,8 @@ my $server = <<'EOF';
     zertiban on;
     zertiban_token_endpoint %%IDP%%;
     zertiban_timeout 30s;
+    # so long Angie's old workers keep connections after their last request
+    lingering_timeout 100ms;
     zertiban_tenant_id 7f3bb5f0-2f0e-4d4b-9d59-0a3c2f7e1f11;
 
     server {

@@ -68,6 +68,9 @@ EOT
     $t->run(<<"EOT", API => $api->address(), IDP => $idp->url());
     @{[$o{zone} // '']}
 
+    # so long Angie's old workers keep connections after their last request
+    lingering_timeout 100ms;
+
     server {
         listen 127.0.0.1:%%PORT%% reuseport;
 

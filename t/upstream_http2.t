@@ -14,8 +14,9 @@ use Zertiban::Revocation;
 use Zertiban::Test;
 
 if (Zertiban::Nginx::version() < 1029004) {
-    my (undef, $lines) = check(http([], ['location / { proxy_http_version 2;'
-                                         . 'proxy_pass http://127.0.0.1:9; }']));
+    my (undef, $lines) = check(http([], [
+        'location / { proxy_http_version 2; proxy_pass http://127.0.0.1:9; }',
+    ]));
 
     like("@$lines", qr/\[emerg\].* invalid value "2"/,
          'this nginx has no such upstreams');

@@ -215,7 +215,8 @@ ngx_zertiban_client_log(ngx_log_t *log, ngx_uint_t level, u_char *buf,
     }
 
     if (level == NGX_LOG_DEBUG || level <= NGX_LOG_ALERT) {
-        ngx_zertiban_log_again(level, ngx_cycle->log, (size_t) (last - p), p);
+        ngx_zertiban_log_core(level, ngx_cycle->log, 0, "%*s",
+                              (size_t) (last - p), p);
     }
 }
 

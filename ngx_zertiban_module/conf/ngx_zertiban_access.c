@@ -15,6 +15,11 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include <ngx_http_ssl_module.h>
+
 #include "ngx_zertiban_access.h"
 
 
@@ -60,7 +65,8 @@ static ngx_str_t *ngx_zertiban_access_open(ngx_conf_t *cf,
     ngx_zertiban_shown_t *shown);
 static ngx_uint_t ngx_zertiban_access_serves(ngx_http_conf_addr_t *addr,
     ngx_http_core_srv_conf_t *cscf);
-static ngx_uint_t ngx_zertiban_access_certificate(void **srv_conf);
+static ngx_uint_t ngx_zertiban_access_certificate(ngx_module_t **modules,
+    void **srv_conf);
 
 
 ngx_int_t
@@ -375,7 +381,8 @@ ngx_zertiban_access_open(ngx_conf_t *cf, ngx_zertiban_shown_t *shown)
         return NULL;
     }
 
-    certificate = ngx_zertiban_access_certificate(shown->srv_conf);
+    certificate = ngx_zertiban_access_certificate(cf->cycle->modules,
+                                                  shown->srv_conf);
 
     port = cmcf->ports->elts;
 
@@ -416,24 +423,29 @@ ngx_zertiban_access_serves(ngx_http_conf_addr_t *addr,
 }
 
 
-/* whether a server asks its clients for one, over TLS */
+/*
+ * Whether a server asks its clients for one, over TLS.  The module may have
+ * been configured without what nginx has.
+ */
 
 static ngx_uint_t
-ngx_zertiban_access_certificate(void **srv_conf)
+ngx_zertiban_access_certificate(ngx_module_t **modules, void **srv_conf)
 {
-#if (NGX_HTTP_SSL)
-
+    ngx_uint_t                i;
     ngx_http_ssl_srv_conf_t  *sscf;
 
-    sscf = srv_conf[ngx_http_ssl_module.ctx_index];
+    for (i = 0; modules[i]; i++) {
 
-    return sscf->verify == 1;
+        if (modules[i]->type == NGX_HTTP_MODULE
+            && ngx_strcmp(modules[i]->name, "ngx_http_ssl_module") == 0)
+        {
+            sscf = srv_conf[modules[i]->ctx_index];
 
-#else
+            return sscf->verify == 1;
+        }
+    }
 
     return 0;
-
-#endif
 }
 
 
@@ -448,6 +460,6 @@ ngx_zertiban_access_passed(ngx_http_request_t *r)
         return 1;
     }
 
-    return ngx_zertiban_access_certificate(r->srv_conf)
+    return ngx_zertiban_access_certificate(ngx_cycle->modules, r->srv_conf)
            && ngx_zertiban_over_ssl(r);
 }

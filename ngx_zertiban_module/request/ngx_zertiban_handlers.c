@@ -244,6 +244,10 @@ ngx_zertiban_handlers_merge(ngx_conf_t *cf, ngx_zertiban_loc_conf_t *prev,
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
+    if (ngx_zertiban_own_requests(cf)) {
+        conf->enable = 0;
+    }
+
     if (conf->handler) {
 
         if (clcf->handler != ngx_zertiban_handler) {

@@ -102,7 +102,6 @@ http {
     fastcgi_temp_path %%DIR%%/fastcgi;
     uwsgi_temp_path %%DIR%%/uwsgi;
     scgi_temp_path %%DIR%%/scgi;
-%%LINGERING%%
 
 EOT
 
@@ -124,9 +123,6 @@ sub value {
 
     return $self->port($1 // '') if $name =~ /^PORT(?:_(\w+))?$/;
     return $> == 0 ? 'user root;' : '' if $name eq 'USER';
-    # so long Angie's old workers keep connections that were just used
-    return says() =~ /^Angie/ ? 'lingering_timeout 100ms;' : ''
-        if $name eq 'LINGERING';
     return $self->{workers} if $name eq 'WORKERS';
     return $self->{connections} if $name eq 'CONNECTIONS';
     return $self->{daemon} if $name eq 'DAEMON';

@@ -76,15 +76,14 @@ sub handshake {
 }
 
 
-# how much may come, in all, in a stream, and streams of the server's; and the
-# name that this end has chosen
+# how much may come, in a datagram, in all, in a stream, and streams of the
+# server's; and the name that this end has chosen
 
 sub parameters {
     my ($self) = @_;
 
-    my %parameters = ((map { $_ => number($window) } 4 .. 7),
-                      (map { $_ => number(100) } 8, 9),
-                      15 => $self->{name});
+    my %parameters = (3 => number(1472), (map { $_ => number($window) } 4 .. 7),
+                      (map { $_ => number(100) } 8, 9), 15 => $self->{name});
 
     return join '', map { number($_) . number(length $parameters{$_})
                           . $parameters{$_} } sort keys %parameters;
@@ -142,7 +141,8 @@ sub write {
 sub stream {
     my ($self, $id) = @_;
 
-    return $self->{streams}{$id} //= { out => '', at => 0, in => {}, read => 0 };
+    return $self->{streams}{$id} //= { out => '', at => 0, in => {},
+                                       read => 0 };
 }
 
 
@@ -395,10 +395,9 @@ sub frames {
 
     my $eliciting = 0;
 
-    while ($payload ne '') {
+    # what fills a datagram may be most of it
+    while ($payload =~ s/\A\0*(?=[^\0])//) {
         my $type = take_number(\$payload);
-
-        next if $type == 0;
 
         if ($type == 0x02 || $type == 0x03) {
             $self->acknowledged($level, \$payload, $type == 0x03);
@@ -551,9 +550,11 @@ sub leave {
     my $fh = delete $self->{fh} or return;
     my $packets = $self->{packets}{application};
 
+    # it is not acknowledged, and may be lost
     if (defined $error && $packets->{out}) {
         $fh->send(($packets->seal("\x1d" . number($error) . "\0",
-                                  $self->{server}, $self->{name}))[0]);
+                                  $self->{server}, $self->{name}))[0])
+            for 1 .. 3;
     }
 
     $self->{closed} = 'left';

@@ -54,7 +54,8 @@ my $http = <<'EOF';
 
         proxy_http_version 1.1;
         proxy_read_timeout %%PATIENCE%%;
-        proxy_cache_key $uri/$arg_k$slice_range;
+        # a HEAD has an entry of its own, whichever way it is asked for
+        proxy_cache_key $request_method$uri/$arg_k$slice_range;
         proxy_cache_valid 200 206 1s;
 
         # bodies, and clients that leave
