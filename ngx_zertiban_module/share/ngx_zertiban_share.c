@@ -183,7 +183,8 @@ ngx_zertiban_share_handler(ngx_http_request_t *r)
     if (!ngx_zertiban_verified(r, zlcf->share->server)) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "no token for a client without a certificate that the "
-                      "server of \"zertiban_share\" has verified");
+                      "server of \"zertiban_share\" has verified in this "
+                      "connection's handshake");
         return NGX_HTTP_FORBIDDEN;
     }
 
