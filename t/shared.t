@@ -133,4 +133,56 @@ like(join(' ', $down->header('Retry-After')), qr/^[67]$/,
 $_->finish() for @leaves, $new;
 $root->finish();
 
+# a token that was refused while it was asked for again: nobody was told
+
+$idp = Zertiban::IdP->new();
+
+my ($first, $second) = map { sprintf 'token.%06x', rand 0x1000000 } 1 .. 2;
+
+
+sub shares {
+    my ($token, $age, $next) = @_;
+
+    return sub {
+        my $answer = $idp->issue(shift, token => $token);
+
+        $answer =~ s/\r\n/\r\nZertiban-Token-Age: $age\r\n/;
+        $answer =~ s/\r\n/\r\nZertiban-Token-Next: $next\r\n/;
+
+        return $answer;
+    };
+}
+
+
+sub told {
+    my ($request) = @_;
+
+    return $request->raw() =~ /^Zertiban-Token-Refused: (\w+)/mi ? $1 : 'none';
+}
+
+
+$idp->answer(shares($first, 20, 0), sub { return });
+%refused = ();
+
+$leaf = Zertiban::Fleet->new($api, $idp)->gateway();
+
+is($leaf->get('/before')->{status}, 200, 'a token that is shared');
+wait_until { $idp->count() == 2 };
+
+%refused = ($first => 1);
+
+my $client = $leaf->start('GET', '/refused');
+wait_until { grep { $_->{uri} eq '/refused' } $api->requests() };
+
+$idp->release(shares($first, 22, 200), shares($second, 0, 200));
+$client->response();
+
+is($leaf->get('/after')->{status}, 200,
+   'a token that was refused on the way is not taken for a new one');
+is(count_of(map { told($_) } (@{$idp->{requests}})[0, 1]), 'none: 2',
+   'those that did not tell of it');
+isnt(told($idp->{requests}[2]), 'none', 'and the one that does');
+
+$leaf->finish();
+
 done_testing();
