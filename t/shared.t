@@ -32,6 +32,11 @@ my %refused;
 $api->answer(sub {
     my ($request) = @_;
 
+    if ($refused{$request->token()} && $request->{uri} eq '/cut') {
+        $request->{stream}->reset();
+        return;
+    }
+
     return $refused{$request->token()} ? $api->text(401, "revoked\n")
                                        : $api->text(200, "fine\n");
 });
@@ -108,6 +113,22 @@ is(count_of(map { $_->get('/back')->{status} } @leaves), '200: 2',
 wait_until { $idp->count() == 5 };
 
 is($idp->count(), 5, 'which has asked once');
+
+# an upload that the API has cut off: its 401 may be lost
+
+sub upload {
+    return $leaf->start('POST', '/cut', body => 'amount')
+                ->response()->{status};
+}
+
+
+$fleet->grow_old();
+
+%refused = map { $_ => 1 } $idp->tokens();
+
+is(upload(), 502, 'an upload is cut off');
+ok(wait_until(sub { upload() == 200 }), 'the token is replaced for the next');
+is($idp->count(), 6, 'once');
 
 # the endpoint is away
 
