@@ -17,7 +17,6 @@
 
 static void *ngx_zertiban_share_server(ngx_conf_t *cf, void **srv_conf);
 static ngx_int_t ngx_zertiban_share_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_zertiban_share_method(ngx_http_request_t *r);
 static void ngx_zertiban_share_body(ngx_http_request_t *r);
 static ngx_int_t ngx_zertiban_share_form(ngx_http_request_t *r);
 static ngx_int_t ngx_zertiban_share_refuse(ngx_http_request_t *r,
@@ -169,6 +168,8 @@ ngx_zertiban_share_handler(ngx_http_request_t *r)
     ngx_int_t                 rc;
     ngx_zertiban_loc_conf_t  *zlcf;
 
+    static ngx_str_t  methods = ngx_string("POST");
+
     if (r != r->main || r->post_action) {
 
         /* nobody has looked whether it may */
@@ -177,7 +178,7 @@ ngx_zertiban_share_handler(ngx_http_request_t *r)
     }
 
     if (r->method != NGX_HTTP_POST) {
-        return ngx_zertiban_share_method(r);
+        return ngx_zertiban_answer_method(r, &methods);
     }
 
     zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
@@ -197,27 +198,6 @@ ngx_zertiban_share_handler(ngx_http_request_t *r)
     rc = ngx_http_read_client_request_body(r, ngx_zertiban_share_body);
 
     return (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : NGX_DONE;
-}
-
-
-static ngx_int_t
-ngx_zertiban_share_method(ngx_http_request_t *r)
-{
-    ngx_int_t  rc;
-
-    static ngx_str_t  methods = ngx_string("POST");
-
-    rc = ngx_http_discard_request_body(r);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (ngx_zertiban_answer_header(r, "Allow", &methods) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return NGX_HTTP_NOT_ALLOWED;
 }
 
 
@@ -325,7 +305,9 @@ ngx_zertiban_share_answer(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
     token.data += NGX_ZERTIBAN_SCHEME_LEN;
     token.len -= NGX_ZERTIBAN_SCHEME_LEN;
 
-    if (!ctx->replayed && ngx_zertiban_share_replace(r, credential, &token)) {
+    if (!ctx->replayed
+        && ngx_zertiban_share_replace(r, credential, &token))
+    {
         ctx->replayed = 1;
         return ctx->look(r, ctx);
     }
@@ -345,7 +327,7 @@ ngx_zertiban_share_answer(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 }
 
 
-/* whether there has to be another look, since the API does not want the token */
+/* whether another look is due, since the API does not want the token */
 
 static ngx_uint_t
 ngx_zertiban_share_replace(ngx_http_request_t *r,

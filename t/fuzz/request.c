@@ -29,9 +29,9 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
     size_t                    len;
     uint32_t                  seed;
     ngx_buf_t                *b;
-    ngx_uint_t                doubt;
     ngx_str_t                 id, secret, scope, url, basic, body, sent,
                               expected, actual;
+    ngx_uint_t                doubt;
     ngx_zertiban_mark_t       refused;
     ngx_zertiban_endpoint_t   endpoint;
 
