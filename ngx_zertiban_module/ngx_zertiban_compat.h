@@ -117,7 +117,9 @@ ngx_zertiban_early_hints(ngx_http_request_t *r, ngx_int_t rc)
 
 /*
  * whether the client has sent one, and it was this server that has verified it,
- * and not another one that listens on the same address
+ * and not another one that listens on the same address: what a session that is
+ * resumed says of the certificate may be from there, since OpenSSL looks for
+ * the session of TLS 1.3 before it knows the server's name
  */
 
 static ngx_inline ngx_uint_t
@@ -131,6 +133,7 @@ ngx_zertiban_verified(ngx_http_request_t *r, void *server)
 
     return c->ssl
            && SSL_get_SSL_CTX(c->ssl->connection) == sscf->ssl.ctx
+           && !SSL_session_reused(c->ssl->connection)
            && ngx_ssl_get_client_verify(c, r->pool, &s) == NGX_OK
            && s.len == sizeof("SUCCESS") - 1
            && ngx_strncmp(s.data, "SUCCESS", s.len) == 0;

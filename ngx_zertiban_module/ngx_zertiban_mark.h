@@ -19,9 +19,13 @@
 #define NGX_ZERTIBAN_TOKEN_AGE      "Zertiban-Token-Age"
 #define NGX_ZERTIBAN_TOKEN_NEXT     "Zertiban-Token-Next"
 
-/* the mark of one that the API has refused: with the request for another one */
+/*
+ * the mark of one that the API has refused, or may have refused: with the
+ * request for another one
+ */
 
 #define NGX_ZERTIBAN_TOKEN_REFUSED  "Zertiban-Token-Refused"
+#define NGX_ZERTIBAN_TOKEN_DOUBTED  "Zertiban-Token-Doubted"
 
 
 /* a part of a digest, which ngx_hextoi() can read; 0 is none */
@@ -31,6 +35,10 @@ typedef uint64_t  ngx_zertiban_mark_t;
 #define NGX_ZERTIBAN_MARK_LEN     16
 #define NGX_ZERTIBAN_MARK_FORMAT  "%016xL"
 #define NGX_ZERTIBAN_MARK_MASK    0x7fffffffffffffff
+
+/* beside it: of a token that may have been refused */
+
+#define NGX_ZERTIBAN_MARK_DOUBT   0x8000000000000000
 
 
 #endif /* _NGX_ZERTIBAN_MARK_H_INCLUDED_ */

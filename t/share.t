@@ -29,6 +29,7 @@ my %values = (API => $api->address(), IDP => $idp->url(), CA => $dir);
 my $tls = <<'EOF';
     ssl_certificate %%CA%%/gateway.crt;
     ssl_certificate_key %%CA%%/gateway.key;
+    ssl_protocols TLSv1.2 TLSv1.3;
 
 EOF
 
@@ -209,6 +210,59 @@ is($root->start('POST', '/token', body => 'grant_type=client_credentials')
         ->response()->{status}, 403, 'a connection without TLS');
 is(ask('/token/guarded', @leaf, @form)->{status}, 403,
    'access control comes first');
+
+# TLS 1.3: a session that one server has begun may go on with another one
+
+my $session = "$dir/session";
+
+
+# a client that asks for the token by openssl: what becomes of it
+
+sub goes_on {
+    my ($name, $host, @options) = @_;
+
+    my $file = $root->write_file('request', join "\r\n",
+        'POST /token HTTP/1.1', "Host: $host", 'Content-Length: 29',
+        'Connection: close', '', 'grant_type=client_credentials');
+
+    my $command = join ' ', 'openssl s_client -ign_eof',
+        '-connect 127.0.0.1:' . $root->port('tls'),
+        "-cert $dir/$name.crt -key $dir/$name.key", @options;
+
+    my $said = `$command <$file 2>&1`;
+
+    return { resumed => scalar $said =~ /^Reused, /m,
+             token => scalar $said =~ /access_token/,
+             status => $said =~ m{HTTP/1.1 (\d+)} ? $1
+                       : $said =~ /alert/ ? 'alert' : '' };
+}
+
+
+for my $begun ('-noservername', '-servername other.test') {
+
+    for my $name ('-noservername', '-servername localhost',
+                  '-servername any.test')
+    {
+        goes_on('nobody', 'other.test', $begun, '-sess_out', $session);
+        ok(-s $session, "a session of another server, $begun");
+
+        $answer = goes_on('nobody', 'localhost', $name, '-sess_in', $session);
+        unlink $session;
+
+        like($answer->{status}, qr/^(?:4\d\d|alert)$/, "goes on, $name");
+        ok(!$answer->{token}, 'and gets nothing');
+    }
+}
+
+my @localhost = ('leaf', 'localhost', '-servername localhost');
+
+ok(goes_on(@localhost, '-sess_out', $session)->{token},
+   'a session of this server');
+
+$answer = goes_on(@localhost, '-sess_in', $session);
+
+ok($answer->{resumed}, 'which goes on');
+is($answer->{status}, 403, 'does not tell who has verified it');
 
 # behind the back of the location's access control
 

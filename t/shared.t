@@ -32,6 +32,11 @@ my %refused;
 $api->answer(sub {
     my ($request) = @_;
 
+    if ($refused{$request->token()} && $request->{uri} eq '/cut') {
+        $request->{stream}->reset();
+        return;
+    }
+
     return $refused{$request->token()} ? $api->text(401, "revoked\n")
                                        : $api->text(200, "fine\n");
 });
@@ -109,6 +114,22 @@ wait_until { $idp->count() == 5 };
 
 is($idp->count(), 5, 'which has asked once');
 
+# an upload that the API has cut off: its 401 may be lost
+
+sub upload {
+    return $leaf->start('POST', '/cut', body => 'amount')
+                ->response()->{status};
+}
+
+
+$fleet->grow_old();
+
+%refused = map { $_ => 1 } $idp->tokens();
+
+is(upload(), 502, 'an upload is cut off');
+ok(wait_until(sub { upload() == 200 }), 'the token is replaced for the next');
+is($idp->count(), 6, 'once');
+
 # the endpoint is away
 
 $fleet->grow_old();
@@ -132,5 +153,57 @@ like(join(' ', $down->header('Retry-After')), qr/^[67]$/,
 
 $_->finish() for @leaves, $new;
 $root->finish();
+
+# a token that was refused while it was asked for again: nobody was told
+
+$idp = Zertiban::IdP->new();
+
+my ($first, $second) = map { sprintf 'token.%06x', rand 0x1000000 } 1 .. 2;
+
+
+sub shares {
+    my ($token, $age, $next) = @_;
+
+    return sub {
+        my $answer = $idp->issue(shift, token => $token);
+
+        $answer =~ s/\r\n/\r\nZertiban-Token-Age: $age\r\n/;
+        $answer =~ s/\r\n/\r\nZertiban-Token-Next: $next\r\n/;
+
+        return $answer;
+    };
+}
+
+
+sub told {
+    my ($request) = @_;
+
+    return $request->raw() =~ /^Zertiban-Token-Refused: (\w+)/mi ? $1 : 'none';
+}
+
+
+$idp->answer(shares($first, 20, 0), sub { return });
+%refused = ();
+
+$leaf = Zertiban::Fleet->new($api, $idp)->gateway();
+
+is($leaf->get('/before')->{status}, 200, 'a token that is shared');
+wait_until { $idp->count() == 2 };
+
+%refused = ($first => 1);
+
+my $client = $leaf->start('GET', '/refused');
+wait_until { grep { $_->{uri} eq '/refused' } $api->requests() };
+
+$idp->release(shares($first, 22, 200), shares($second, 0, 200));
+$client->response();
+
+is($leaf->get('/after')->{status}, 200,
+   'a token that was refused on the way is not taken for a new one');
+is(count_of(map { told($_) } (@{$idp->{requests}})[0, 1]), 'none: 2',
+   'those that did not tell of it');
+isnt(told($idp->{requests}[2]), 'none', 'and the one that does');
+
+$leaf->finish();
 
 done_testing();

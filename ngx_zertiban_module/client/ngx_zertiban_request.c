@@ -42,6 +42,9 @@ ngx_zertiban_request_create(ngx_pool_t *pool,
     static char  mark[] =
         NGX_ZERTIBAN_TOKEN_REFUSED ": " NGX_ZERTIBAN_MARK_FORMAT CRLF;
 
+    static char  doubt[] =
+        NGX_ZERTIBAN_TOKEN_DOUBTED ": " NGX_ZERTIBAN_MARK_FORMAT CRLF;
+
     if (ngx_zertiban_request_basic(pool, id, secret, &basic) != NGX_OK
         || ngx_zertiban_request_body(pool, scope, &body) != NGX_OK)
     {
@@ -65,7 +68,10 @@ ngx_zertiban_request_create(ngx_pool_t *pool,
         b->last = ngx_slprintf(b->last, b->end, rest, body.len);
 
         if (refused) {
-            b->last = ngx_slprintf(b->last, b->end, mark, refused);
+            b->last = ngx_slprintf(b->last, b->end,
+                                   (refused & NGX_ZERTIBAN_MARK_DOUBT) ? doubt
+                                                                       : mark,
+                                   refused & NGX_ZERTIBAN_MARK_MASK);
         }
 
         b->last = ngx_slprintf(b->last, b->end, CRLF "%V", &body);

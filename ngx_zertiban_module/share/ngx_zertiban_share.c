@@ -17,15 +17,16 @@
 
 static void *ngx_zertiban_share_server(ngx_conf_t *cf, void **srv_conf);
 static ngx_int_t ngx_zertiban_share_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_zertiban_share_method(ngx_http_request_t *r);
 static void ngx_zertiban_share_body(ngx_http_request_t *r);
 static ngx_int_t ngx_zertiban_share_form(ngx_http_request_t *r);
 static ngx_int_t ngx_zertiban_share_refuse(ngx_http_request_t *r,
     ngx_uint_t status, char *error);
 static ngx_int_t ngx_zertiban_share_answer(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
-static ngx_uint_t ngx_zertiban_share_drop(ngx_http_request_t *r,
-    ngx_zertiban_ctx_t *ctx, ngx_str_t *token);
+static ngx_uint_t ngx_zertiban_share_replace(ngx_http_request_t *r,
+    ngx_zertiban_credential_t *credential, ngx_str_t *token);
+static ngx_uint_t ngx_zertiban_share_told(ngx_http_request_t *r, char *name,
+    ngx_str_t *token);
 static ngx_int_t ngx_zertiban_share_token(ngx_http_request_t *r,
     ngx_zertiban_credential_t *credential, ngx_str_t *token,
     ngx_uint_t seconds);
@@ -167,6 +168,8 @@ ngx_zertiban_share_handler(ngx_http_request_t *r)
     ngx_int_t                 rc;
     ngx_zertiban_loc_conf_t  *zlcf;
 
+    static ngx_str_t  methods = ngx_string("POST");
+
     if (r != r->main || r->post_action) {
 
         /* nobody has looked whether it may */
@@ -175,7 +178,7 @@ ngx_zertiban_share_handler(ngx_http_request_t *r)
     }
 
     if (r->method != NGX_HTTP_POST) {
-        return ngx_zertiban_share_method(r);
+        return ngx_zertiban_answer_method(r, &methods);
     }
 
     zlcf = ngx_http_get_module_loc_conf(r, ngx_zertiban_module);
@@ -183,7 +186,8 @@ ngx_zertiban_share_handler(ngx_http_request_t *r)
     if (!ngx_zertiban_verified(r, zlcf->share->server)) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "no token for a client without a certificate that the "
-                      "server of \"zertiban_share\" has verified");
+                      "server of \"zertiban_share\" has verified in this "
+                      "connection's handshake");
         return NGX_HTTP_FORBIDDEN;
     }
 
@@ -194,27 +198,6 @@ ngx_zertiban_share_handler(ngx_http_request_t *r)
     rc = ngx_http_read_client_request_body(r, ngx_zertiban_share_body);
 
     return (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : NGX_DONE;
-}
-
-
-static ngx_int_t
-ngx_zertiban_share_method(ngx_http_request_t *r)
-{
-    ngx_int_t  rc;
-
-    static ngx_str_t  methods = ngx_string("POST");
-
-    rc = ngx_http_discard_request_body(r);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (ngx_zertiban_answer_header(r, "Allow", &methods) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return NGX_HTTP_NOT_ALLOWED;
 }
 
 
@@ -322,7 +305,9 @@ ngx_zertiban_share_answer(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
     token.data += NGX_ZERTIBAN_SCHEME_LEN;
     token.len -= NGX_ZERTIBAN_SCHEME_LEN;
 
-    if (!ctx->replayed && ngx_zertiban_share_drop(r, ctx, &token)) {
+    if (!ctx->replayed
+        && ngx_zertiban_share_replace(r, credential, &token))
+    {
         ctx->replayed = 1;
         return ctx->look(r, ctx);
     }
@@ -342,17 +327,38 @@ ngx_zertiban_share_answer(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 }
 
 
-/* whether the token is one that the client says the API has refused */
+/* whether another look is due, since the API does not want the token */
 
 static ngx_uint_t
-ngx_zertiban_share_drop(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
-    ngx_str_t *token)
+ngx_zertiban_share_replace(ngx_http_request_t *r,
+    ngx_zertiban_credential_t *credential, ngx_str_t *token)
 {
-    ngx_int_t                   mark;
-    ngx_str_t                  *value;
-    ngx_zertiban_credential_t  *credential;
+    ngx_atomic_uint_t  generation;
 
-    value = ngx_zertiban_form_header(r, NGX_ZERTIBAN_TOKEN_REFUSED);
+    generation = credential->copy->generation;
+
+    if (ngx_zertiban_share_told(r, NGX_ZERTIBAN_TOKEN_REFUSED, token)) {
+        return ngx_zertiban_keeper_drop(credential, generation) == NGX_OK;
+    }
+
+    if (ngx_zertiban_share_told(r, NGX_ZERTIBAN_TOKEN_DOUBTED, token)) {
+        ngx_zertiban_keeper_doubt(credential, generation);
+        return 1;
+    }
+
+    return 0;
+}
+
+
+/* whether the header has the mark of the token */
+
+static ngx_uint_t
+ngx_zertiban_share_told(ngx_http_request_t *r, char *name, ngx_str_t *token)
+{
+    ngx_int_t   mark;
+    ngx_str_t  *value;
+
+    value = ngx_zertiban_form_header(r, name);
 
     if (value == NULL) {
         return 0;
@@ -360,16 +366,8 @@ ngx_zertiban_share_drop(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
     mark = ngx_hextoi(value->data, value->len);
 
-    if (mark <= 0
-        || (ngx_zertiban_mark_t) mark != ngx_zertiban_identity_mark(token))
-    {
-        return 0;
-    }
-
-    credential = ctx->credential;
-
-    return ngx_zertiban_keeper_drop(credential, credential->copy->generation)
-           == NGX_OK;
+    return mark > 0
+           && (ngx_zertiban_mark_t) mark == ngx_zertiban_identity_mark(token);
 }
 
 

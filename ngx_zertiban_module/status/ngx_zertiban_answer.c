@@ -93,6 +93,25 @@ ngx_zertiban_answer_header(ngx_http_request_t *r, char *name, ngx_str_t *value)
 }
 
 
+ngx_int_t
+ngx_zertiban_answer_method(ngx_http_request_t *r, ngx_str_t *methods)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (ngx_zertiban_answer_header(r, "Allow", methods) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_HTTP_NOT_ALLOWED;
+}
+
+
 /* as in ngx_http_limit_req_handler() */
 
 ngx_int_t

@@ -29,6 +29,13 @@ ngx_int_t ngx_zertiban_answer_header(ngx_http_request_t *r, char *name,
     ngx_str_t *value);
 
 /*
+ * Of a method that is none of "methods", which the answer names.  Returns what
+ * finalizes the request.
+ */
+
+ngx_int_t ngx_zertiban_answer_method(ngx_http_request_t *r, ngx_str_t *methods);
+
+/*
  * While the answer is not there, a client that leaves takes its request with
  * it.  Returns NGX_OK, or NGX_ERROR if the client cannot be watched.
  */

@@ -24,7 +24,6 @@
 static ngx_int_t ngx_zertiban_status_format(ngx_zertiban_loc_conf_t *zlcf,
     ngx_str_t *value);
 static ngx_int_t ngx_zertiban_status_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_zertiban_status_method(ngx_http_request_t *r);
 static void ngx_zertiban_status_answer(ngx_http_request_t *r,
     ngx_zertiban_model_t *model);
 static ngx_uint_t ngx_zertiban_status_ready(ngx_zertiban_out_t *out,
@@ -153,12 +152,14 @@ ngx_zertiban_status_handler(ngx_http_request_t *r)
     ngx_zertiban_gather_e     what;
     ngx_zertiban_loc_conf_t  *zlcf;
 
+    static ngx_str_t  methods = ngx_string("GET, HEAD, POST");
+
     if (r->method == NGX_HTTP_POST) {
         return ngx_zertiban_try_handler(r);
     }
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return ngx_zertiban_status_method(r);
+        return ngx_zertiban_answer_method(r, &methods);
     }
 
     rc = ngx_http_discard_request_body(r);
@@ -191,27 +192,6 @@ ngx_zertiban_status_handler(ngx_http_request_t *r)
                              ngx_zertiban_status_answer);
 
     return (rc == NGX_ERROR) ? NGX_HTTP_INTERNAL_SERVER_ERROR : rc;
-}
-
-
-static ngx_int_t
-ngx_zertiban_status_method(ngx_http_request_t *r)
-{
-    ngx_int_t  rc;
-
-    static ngx_str_t  methods = ngx_string("GET, HEAD, POST");
-
-    rc = ngx_http_discard_request_body(r);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    if (ngx_zertiban_answer_header(r, "Allow", &methods) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return NGX_HTTP_NOT_ALLOWED;
 }
 
 

@@ -465,6 +465,7 @@ ngx_zertiban_exchange_publish(ngx_zertiban_credential_t *credential,
         life.age = (ngx_msec_t) verdict->age * 1000;
         life.next = (ngx_msec_t) verdict->next * 1000;
         life.mark = ngx_zertiban_identity_mark(&verdict->token);
+        life.told = credential->mark;
     }
 
     usable = ngx_zertiban_life_usable(&life);

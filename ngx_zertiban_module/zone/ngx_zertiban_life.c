@@ -23,14 +23,15 @@ ngx_zertiban_life_begin(ngx_zertiban_node_t *node, ngx_zertiban_life_t *life)
 {
     node->obtained = ngx_current_msec;
 
-    /* the same one again is as new, or asking for it would never end */
+    /* one that was told of is as new, or asking for it would never end */
 
-    if (life->mark && !(node->refused && life->mark == node->mark)) {
+    if (life->mark && life->mark != life->told) {
         node->obtained -= life->age;
     }
 
     node->mark = life->mark;
     node->refused = 0;
+    node->doubted = 0;
 
     node->usable = ngx_zertiban_life_usable(life);
     node->refresh = ngx_zertiban_life_refresh(life);

@@ -19,6 +19,8 @@ typedef struct {
     ngx_msec_t                  refresh_before;
     ngx_zertiban_mark_t         mark;           /* if a gateway has shared it,
                                                    or 0 */
+    ngx_zertiban_mark_t         told;           /* to that gateway: of one that
+                                                   the API has refused, or 0 */
     ngx_msec_t                  age;            /* then; and from "sent" on to
                                                    that gateway's next one */
     ngx_msec_t                  next;

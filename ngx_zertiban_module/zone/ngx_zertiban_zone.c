@@ -33,6 +33,7 @@ static void ngx_zertiban_zone_tell(ngx_zertiban_node_t *node,
 static void ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone,
     ngx_zertiban_node_t *node, ngx_zertiban_ask_t *ask,
     ngx_zertiban_look_t *look);
+static ngx_zertiban_mark_t ngx_zertiban_zone_mark(ngx_zertiban_node_t *node);
 static void ngx_zertiban_zone_want(ngx_zertiban_node_t *node,
     ngx_uint_t lease);
 static void ngx_zertiban_zone_set_pinned(ngx_zertiban_zone_t *zone,
@@ -267,7 +268,18 @@ ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
                                         + NGX_ZERTIBAN_SLACK);
 
     look->lease = node->lease;
-    look->mark = node->refused ? node->mark : 0;
+    look->mark = ngx_zertiban_zone_mark(node);
+}
+
+
+static ngx_zertiban_mark_t
+ngx_zertiban_zone_mark(ngx_zertiban_node_t *node)
+{
+    if (node->mark == 0 || node->refused) {
+        return node->mark;
+    }
+
+    return node->doubted ? node->mark | NGX_ZERTIBAN_MARK_DOUBT : 0;
 }
 
 
@@ -574,6 +586,7 @@ ngx_zertiban_zone_doubt(ngx_zertiban_zone_t *zone, u_char *key,
         && ngx_zertiban_before(ngx_current_msec, node->refresh))
     {
         node->refresh = ngx_current_msec;
+        node->doubted = 1;
     }
 
     ngx_zertiban_shm_unlock(zone);

@@ -31,6 +31,7 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
     ngx_buf_t                *b;
     ngx_str_t                 id, secret, scope, url, basic, body, sent,
                               expected, actual;
+    ngx_uint_t                doubt;
     ngx_zertiban_mark_t       refused;
     ngx_zertiban_endpoint_t   endpoint;
 
@@ -38,6 +39,12 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
 
     refused = fuzz_random(&seed, 2) ? 0 : 1 + (uint64_t) seed * seed / 3;
     refused &= NGX_ZERTIBAN_MARK_MASK;
+
+    doubt = refused && fuzz_random(&seed, 2);
+
+    if (doubt) {
+        refused |= NGX_ZERTIBAN_MARK_DOUBT;
+    }
 
     url = fuzz_line(input);
     id = fuzz_line(input);
@@ -78,8 +85,9 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
                     NGX_ZERTIBAN_VERSION);
 
     if (refused) {
-        p += sprintf((char *) p, "Zertiban-Token-Refused: %016llx\r\n",
-                     (unsigned long long) refused);
+        p += sprintf((char *) p, "Zertiban-Token-%s: %016llx\r\n",
+                     doubt ? "Doubted" : "Refused",
+                     (unsigned long long) (refused & NGX_ZERTIBAN_MARK_MASK));
     }
 
     p = ngx_sprintf(p, "\r\n%V", &body);

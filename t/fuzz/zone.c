@@ -430,6 +430,7 @@ fuzz_publish(fuzz_zone_t *fz, fuzz_credential_t *c, ngx_uint_t how)
     life.age = how * 1000;
     life.next = how * 500;
     life.mark = (how & 8) ? how : 0;
+    life.told = (how & 4) ? how : 0;
 
     if (c->lease == 0) {
         return;
