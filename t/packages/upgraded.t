@@ -137,6 +137,23 @@ $gateway->service('start');
 is(serves(), $new, 'the new version serves');
 
 
+# a nginx that its init script does not find
+
+my $file = $gateway->path('/run/nginx.pid');
+
+$master = $gateway->master();
+rename $file, "$file.away" or die "rename: $!\n";
+
+like($gateway->install($old), qr/^$package: the nginx with pid \d+, .*restart/m,
+     'the package says that it goes on with the old module');
+
+rename "$file.away", $file or die "rename: $!\n";
+
+is($gateway->master(), $master, 'and so it does');
+$gateway->service('upgrade');
+is(serves(), $old, 'until it is upgraded');
+
+
 # what was installed by hand before
 
 my $by_hand = $gateway->path("$enabled/60-zertiban.conf");
