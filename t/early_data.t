@@ -55,28 +55,28 @@ $t->run(<<'EOF', API => $api->address(), IDP => $idp->url());
 EOF
 
 
+my $session = $t->dir() . '/session';
+
+
+# an openssl that sends bytes to a port
+
 sub s_client {
     my ($port, $stdin, @options) = @_;
 
     my $dir = $t->dir();
-    my $output = File::Temp->new();
     my $pid = fork() // die "fork: $!";
 
     $t->write_file('stdin', $stdin);
 
     if ($pid == 0) {
         open STDIN, '<', "$dir/stdin";
-        open STDOUT, '>', "$output";
+        open STDOUT, '>', "$dir/stdout";
         open STDERR, '>&', \*STDOUT;
         exec 'openssl', 's_client', '-tls1_3', '-ign_eof', '-connect',
-             '127.0.0.1:' . $t->port($port), @options or POSIX::_exit(127);
+             "127.0.0.1:$port", @options or POSIX::_exit(127);
     }
 
-    wait_until { waitpid($pid, POSIX::WNOHANG()) != 0 };
-
-    local $/;
-
-    return scalar(<$output>) // '';
+    return $pid;
 }
 
 
@@ -88,42 +88,109 @@ sub request {
 }
 
 
-# says the status, and what became of the early data
+# a call, and what openssl says of it
 
-sub early {
-    my ($port, $uri) = @_;
+sub call {
+    my ($port, $uri, @options) = @_;
 
-    my $dir = $t->dir();
-    my $session = "$dir/$port.session";
+    my $pid = s_client($t->port($port), request($uri), @options);
 
-    s_client($port, request("/session-of-$port"), '-sess_out', $session)
-        if !-e $session;
+    wait_until { waitpid($pid, POSIX::WNOHANG()) != 0 };
 
-    $t->write_file('early', request($uri));
-
-    my $output = s_client($port, request("/later-$port"), '-sess_in', $session,
-                          '-early_data', "$dir/early");
-
-    return join ' ', $output =~ m{^HTTP/1\.1 (\d+)}m,
-                     $output =~ /^Early data was (.*)/m;
+    return $t->read_file('stdout');
 }
 
 
-is(early('default', '/default'), '200 not sent', 'nginx takes no early data');
-is($api->count('/default'), 0, 'which nobody gets');
-is($api->count('/later-default'), 1, 'but what comes later');
+# whether there is a record of early data, which is of type 23
 
-is(early('on', '/refused'), '425 accepted', 'where it does, a gate refuses it');
+sub early {
+    my ($bytes) = @_;
+
+    while (length $bytes >= 5) {
+        my ($type, $length) = unpack 'C x2 n', $bytes;
+
+        return 0 if length $bytes < 5 + $length;
+        return 1 if $type == 23;
+
+        substr $bytes, 0, 5 + $length, '';
+    }
+
+    return 0;
+}
+
+
+# what a client of a session sends before it has heard anything
+
+sub recorded {
+    my ($uri) = @_;
+
+    my $bytes = '';
+    my $listener = IO::Socket::IP->new(LocalHost => '127.0.0.1', Listen => 1)
+        or die "listen: $@";
+
+    $t->write_file('early', request($uri));
+
+    my $pid = s_client($listener->sockport(), '', '-sess_in', $session,
+                       '-early_data', $t->dir() . '/early');
+    my $fh = $listener->accept();
+
+    until (early($bytes)) {
+        sysread $fh, $bytes, 65536, length $bytes or die 'openssl has ended';
+    }
+
+    kill 'TERM', $pid;
+    waitpid $pid, 0;
+
+    return $bytes;
+}
+
+call('on', '/first', '-sess_out', $session);
+
+is(join('', $api->got('/first')->header('Early-Data')), '',
+   'no early data in a first call');
+
+# as somebody in the network has it, who cannot end the handshake
+
+sub play {
+    my ($port, $bytes) = @_;
+
+    return Zertiban::Client->new($t->port($port))->send($bytes);
+}
+
+my $refused = recorded('/refused');
+
+play('on', $refused);
+
+is($t->logged('/refused')->{status}, 425, 'a gate refuses it');
 is($api->count('/refused'), 0, 'and sends nothing');
 
-is(early('on', '/told'), '200 accepted', 'or the API is told');
-is(join('', $api->last('/told')->header('Early-Data')), '1', 'by a field');
+my $told = recorded('/told');
 
-is(early('on', '/told'), '200 accepted', 'what is sent again');
-is($api->count('/told'), 2, 'is a second payment otherwise');
+play('on', $told) for 1 .. 2;
 
-is(join('', $api->last('/session-of-on')->header('Early-Data')), '',
-   'all else has no such field');
+ok(wait_until(sub { $api->count('/told') == 2 }),
+   'where it does not, what is sent again is a second payment');
+is(count_of(map { $_->header('Early-Data') } $api->requests('/told')), '1: 2',
+   'of which a field tells the API');
+
+# nginx by itself
+
+my $none = $t->dir() . '/none';
+
+call('default', '/second', '-sess_out', $none);
+
+like(call('default', '/later', '-sess_in', $none,
+          '-early_data', $t->write_file('early', request('/early'))),
+     qr/^Early data was not sent/m, 'nginx lets its clients send none');
+
+my $client = play('default', $told);
+
+is($api->got('/later')->{length}, 6, 'but later');
+is($api->count('/early'), 0, 'nothing before');
+
+$client->leave();
+
+is($api->count('/told'), 2, 'nor is any taken that was meant for another');
 
 $t->finish();
 

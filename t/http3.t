@@ -10,9 +10,18 @@ use lib "$FindBin::Bin/lib";
 use Digest::MD5 qw(md5_hex);
 
 use Zertiban::CA;
+use Zertiban::Conf;
 use Zertiban::H3;
 use Zertiban::Revocation;
 use Zertiban::Test;
+
+if (!Zertiban::Nginx::has('http_v3_module')) {
+    my (undef, $lines) = check(http([], ['listen 127.0.0.1:8081 quic;']));
+
+    like("@$lines", qr/\[emerg\].*"quic"/, 'this nginx has no HTTP/3');
+    done_testing();
+    exit;
+}
 
 my $api = Zertiban::API->new();
 my $idp = Zertiban::IdP->new();
@@ -21,7 +30,7 @@ my $tokens = Zertiban::Revocation->new($t, $idp);
 
 Zertiban::CA->new($t->dir(), 'ca')->sign('server', san => 'DNS:localhost');
 
-my @config = (<<'EOF', API => $api->address(), IDP => $idp->url());
+$t->run(<<'EOF', API => $api->address(), IDP => $idp->url());
     ssl_certificate %%DIR%%/server.crt;
     ssl_certificate_key %%DIR%%/server.key;
 
@@ -72,19 +81,6 @@ my @config = (<<'EOF', API => $api->address(), IDP => $idp->url());
         }
     }
 EOF
-
-if (!Zertiban::Nginx::has('http_v3_module')) {
-    $t->config(@config);
-
-    my ($binary, $dir) = ($t->binary(), $t->dir());
-
-    like(`$binary -t -p $dir -c $dir/nginx.conf -e stderr 2>&1`,
-         qr/\[emerg\].*"quic"/, 'this nginx has no HTTP/3');
-    done_testing();
-    exit;
-}
-
-$t->run(@config);
 
 $api->answer(sub { $tokens->answer($_[0]) // $api->default($_[0]) });
 
