@@ -23,6 +23,10 @@
 
 #define NGX_ZERTIBAN_TOKEN_REFUSED  "Zertiban-Token-Refused"
 
+/* of one that it may have refused, which stays in use until then */
+
+#define NGX_ZERTIBAN_TOKEN_DOUBTED  "Zertiban-Token-Doubted"
+
 
 /* a part of a digest, which ngx_hextoi() can read; 0 is none */
 
@@ -31,6 +35,10 @@ typedef uint64_t  ngx_zertiban_mark_t;
 #define NGX_ZERTIBAN_MARK_LEN     16
 #define NGX_ZERTIBAN_MARK_FORMAT  "%016xL"
 #define NGX_ZERTIBAN_MARK_MASK    0x7fffffffffffffff
+
+/* with the mark of a token that is doubted, within a process */
+
+#define NGX_ZERTIBAN_MARK_DOUBT   0x8000000000000000
 
 
 #endif /* _NGX_ZERTIBAN_MARK_H_INCLUDED_ */

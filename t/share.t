@@ -258,7 +258,8 @@ is(ask('/token/lifted', @leaf)->{status}, 403, 'behind "limit_except"');
 
 for my $mark ('', '0', '0' x 16, 'x' x 16, 'f' x 16, '1' x 40, '-1') {
     $answer = ask('/token', @leaf, @form,
-                  '-H', "Zertiban-Token-Refused: $mark");
+                  '-H', "Zertiban-Token-Refused: $mark",
+                  '-H', "Zertiban-Token-Doubted: $mark");
 
     ok(has_token($answer, 'the-business'), "not its mark: \"$mark\"");
 }

@@ -27,13 +27,16 @@ is(count_of(map { $_->token() eq ($idp->tokens())[-1] } $api->requests()),
    '1: 2', 'send its token');
 is($idp->count(), 1, 'which has asked once for all');
 
-my %refused;
+my (%refused, $cuts_off);
 
 $api->answer(sub {
     my ($request) = @_;
 
-    return $refused{$request->token()} ? $api->text(401, "revoked\n")
-                                       : $api->text(200, "fine\n");
+    return $api->text(200, "fine\n") if !$refused{$request->token()};
+    return $api->text(401, "revoked\n") if !$cuts_off;
+
+    $request->{stream}->reset();
+    return;
 });
 
 # a token that the API does not accept any more
@@ -78,6 +81,28 @@ is(count_of(map { $_->get('/changed')->{status} } @leaves), '200: 2',
    'gateways that have the old token get the new one');
 is($idp->count(), 3, 'which is there');
 
+# uploads that are cut off, so that nobody sees a 401
+
+
+sub upload {
+    return $leaf->start('POST', '/upload', body => 'x')
+                ->response()->{status};
+}
+
+
+$fleet->grow_old();
+
+%refused = map { $_ => 1 } $idp->tokens();
+$cuts_off = 1;
+
+is(upload(), 502, 'an upload is cut off');
+ok(wait_until(sub { upload() == 200 }), 'and a later one has another token');
+is($idp->count(), 4, 'for which all were one reason');
+
+$cuts_off = 0;
+
+is($leaves[1]->get('/changed')->{status}, 200, 'others get it as well');
+
 # nobody has a token
 
 $fleet->grow_old();
@@ -87,7 +112,7 @@ $idp->hold();
 
 @clients = map { $_->start('GET', '/waiting') } @leaves;
 
-wait_until { $idp->count() == 4 };
+wait_until { $idp->count() == 5 };
 $idp->release();
 
 is(count_of(map { $_->response()->{status} } @clients), '200: 2',
@@ -105,9 +130,9 @@ $root->run();
 is(count_of(map { $_->get('/back')->{status} } @leaves), '200: 2',
    'and when it is back');
 
-wait_until { $idp->count() == 5 };
+wait_until { $idp->count() == 6 };
 
-is($idp->count(), 5, 'which has asked once');
+is($idp->count(), 6, 'which has asked once');
 
 # the endpoint is away
 

@@ -49,8 +49,8 @@ typedef void (*ngx_zertiban_client_pt)(void *data,
  * ngx_zertiban_client_start(), which may call "handler" itself.  The first one
  * of "n" secrets is sent; all of them stay what and where they are until then,
  * and no answer that repeats one is shown.  "refused" is the mark of a token
- * that the API has refused, or 0.  No timer of the client holds a
- * worker that is shutting down.
+ * that the API has refused, or may have, with NGX_ZERTIBAN_MARK_DOUBT, or 0.
+ * No timer of the client holds a worker that is shutting down.
  *
  * What nginx would log on the way is kept, and its last line becomes the
  * verdict's reason: the caller decides what is worth a line.

@@ -39,8 +39,7 @@ ngx_zertiban_request_create(ngx_pool_t *pool,
         "User-Agent: ngx_zertiban_module/" NGX_ZERTIBAN_VERSION CRLF
         "Connection: close" CRLF;
 
-    static char  mark[] =
-        NGX_ZERTIBAN_TOKEN_REFUSED ": " NGX_ZERTIBAN_MARK_FORMAT CRLF;
+    static char  mark[] = "%s: " NGX_ZERTIBAN_MARK_FORMAT CRLF;
 
     if (ngx_zertiban_request_basic(pool, id, secret, &basic) != NGX_OK
         || ngx_zertiban_request_body(pool, scope, &body) != NGX_OK)
@@ -50,7 +49,8 @@ ngx_zertiban_request_create(ngx_pool_t *pool,
 
     len = sizeof(first) + endpoint->uri.len + endpoint->host_header.len
           + basic.len + sizeof(rest) + NGX_SIZE_T_LEN + sizeof(mark)
-          + NGX_ZERTIBAN_MARK_LEN + sizeof(CRLF) + body.len;
+          + sizeof(NGX_ZERTIBAN_TOKEN_REFUSED) + NGX_ZERTIBAN_MARK_LEN
+          + sizeof(CRLF) + body.len;
 
     b = ngx_create_temp_buf(pool, len);
 
@@ -65,7 +65,11 @@ ngx_zertiban_request_create(ngx_pool_t *pool,
         b->last = ngx_slprintf(b->last, b->end, rest, body.len);
 
         if (refused) {
-            b->last = ngx_slprintf(b->last, b->end, mark, refused);
+            b->last = ngx_slprintf(b->last, b->end, mark,
+                                   (refused & NGX_ZERTIBAN_MARK_DOUBT)
+                                   ? NGX_ZERTIBAN_TOKEN_DOUBTED
+                                   : NGX_ZERTIBAN_TOKEN_REFUSED,
+                                   refused & NGX_ZERTIBAN_MARK_MASK);
         }
 
         b->last = ngx_slprintf(b->last, b->end, CRLF "%V", &body);

@@ -24,8 +24,8 @@ static ngx_int_t ngx_zertiban_share_refuse(ngx_http_request_t *r,
     ngx_uint_t status, char *error);
 static ngx_int_t ngx_zertiban_share_answer(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
-static ngx_uint_t ngx_zertiban_share_drop(ngx_http_request_t *r,
-    ngx_zertiban_ctx_t *ctx, ngx_str_t *token);
+static ngx_uint_t ngx_zertiban_share_means(ngx_http_request_t *r, char *name,
+    ngx_str_t *token);
 static ngx_int_t ngx_zertiban_share_token(ngx_http_request_t *r,
     ngx_zertiban_credential_t *credential, ngx_str_t *token,
     ngx_uint_t seconds);
@@ -322,9 +322,17 @@ ngx_zertiban_share_answer(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
     token.data += NGX_ZERTIBAN_SCHEME_LEN;
     token.len -= NGX_ZERTIBAN_SCHEME_LEN;
 
-    if (!ctx->replayed && ngx_zertiban_share_drop(r, ctx, &token)) {
+    if (!ctx->replayed
+        && ngx_zertiban_share_means(r, NGX_ZERTIBAN_TOKEN_REFUSED, &token)
+        && ngx_zertiban_keeper_drop(credential, credential->copy->generation)
+           == NGX_OK)
+    {
         ctx->replayed = 1;
         return ctx->look(r, ctx);
+    }
+
+    if (ngx_zertiban_share_means(r, NGX_ZERTIBAN_TOKEN_DOUBTED, &token)) {
+        ngx_zertiban_keeper_doubt(credential, credential->copy->generation);
     }
 
     left = (ngx_msec_int_t) (credential->copy->usable - ngx_current_msec);
@@ -342,17 +350,15 @@ ngx_zertiban_share_answer(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx)
 }
 
 
-/* whether the token is one that the client says the API has refused */
+/* whether it is the token that the client says something of */
 
 static ngx_uint_t
-ngx_zertiban_share_drop(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
-    ngx_str_t *token)
+ngx_zertiban_share_means(ngx_http_request_t *r, char *name, ngx_str_t *token)
 {
-    ngx_int_t                   mark;
-    ngx_str_t                  *value;
-    ngx_zertiban_credential_t  *credential;
+    ngx_int_t   mark;
+    ngx_str_t  *value;
 
-    value = ngx_zertiban_form_header(r, NGX_ZERTIBAN_TOKEN_REFUSED);
+    value = ngx_zertiban_form_header(r, name);
 
     if (value == NULL) {
         return 0;
@@ -360,16 +366,8 @@ ngx_zertiban_share_drop(ngx_http_request_t *r, ngx_zertiban_ctx_t *ctx,
 
     mark = ngx_hextoi(value->data, value->len);
 
-    if (mark <= 0
-        || (ngx_zertiban_mark_t) mark != ngx_zertiban_identity_mark(token))
-    {
-        return 0;
-    }
-
-    credential = ctx->credential;
-
-    return ngx_zertiban_keeper_drop(credential, credential->copy->generation)
-           == NGX_OK;
+    return mark > 0
+           && (ngx_zertiban_mark_t) mark == ngx_zertiban_identity_mark(token);
 }
 
 

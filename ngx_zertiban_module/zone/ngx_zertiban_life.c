@@ -31,6 +31,7 @@ ngx_zertiban_life_begin(ngx_zertiban_node_t *node, ngx_zertiban_life_t *life)
 
     node->mark = life->mark;
     node->refused = 0;
+    node->doubted = 0;
 
     node->usable = ngx_zertiban_life_usable(life);
     node->refresh = ngx_zertiban_life_refresh(life);

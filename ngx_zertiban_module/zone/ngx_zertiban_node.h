@@ -90,7 +90,8 @@ typedef struct {
 
     unsigned                    fetching:1;     /* leased without a token */
     unsigned                    refused:1;      /* that of "mark" was, by the
-                                                   API */
+                                                   API, */
+    unsigned                    doubted:1;      /* or may have been */
     ngx_uint_t                  pinned;         /* by this configuration */
 } ngx_zertiban_node_t;
 

@@ -267,7 +267,17 @@ ngx_zertiban_zone_lease(ngx_zertiban_zone_t *zone, ngx_zertiban_node_t *node,
                                         + NGX_ZERTIBAN_SLACK);
 
     look->lease = node->lease;
-    look->mark = node->refused ? node->mark : 0;
+
+    if (node->mark == 0) {
+        look->mark = 0;
+
+    } else if (node->refused) {
+        look->mark = node->mark;
+
+    } else {
+        look->mark = node->doubted ? (node->mark | NGX_ZERTIBAN_MARK_DOUBT)
+                                   : 0;
+    }
 }
 
 
@@ -574,6 +584,7 @@ ngx_zertiban_zone_doubt(ngx_zertiban_zone_t *zone, u_char *key,
         && ngx_zertiban_before(ngx_current_msec, node->refresh))
     {
         node->refresh = ngx_current_msec;
+        node->doubted = 1;
     }
 
     ngx_zertiban_shm_unlock(zone);
