@@ -95,12 +95,23 @@ $fleet->grow_old();
 %refused = map { $_ => 1 } $idp->tokens();
 $cuts_off = 1;
 
+$idp->hold();
+
 is(upload(), 502, 'an upload is cut off');
-ok(wait_until(sub { upload() == 200 }), 'and a later one has another token');
-is($idp->count(), 4, 'for which all were one reason');
+ok(wait_until(sub { $idp->count() == 4 }), 'and another token asked for');
+is(upload(), 502, 'the old one is in use until then');
 
 $cuts_off = 0;
 
+my $waiting = $leaf->start('GET', '/old');
+
+wait_until { $api->count('/old') == 1 };
+$idp->release();
+
+is($waiting->response()->{status}, 200,
+   'and is no new one because it came again');
+is(upload(), 200, 'the new one serves');
+is($idp->count(), 4, 'for which all were one reason');
 is($leaves[1]->get('/changed')->{status}, 200, 'others get it as well');
 
 # nobody has a token
