@@ -92,6 +92,17 @@ my $others = <<'EOF';
             }
         }
 
+        location = /token/excepted {
+            zertiban_share;
+            zertiban_token_endpoint %%IDP%%;
+            zertiban_client_id the-business;
+            zertiban_client_secret secret-of-the-business;
+
+            limit_except GET {
+                allow all;
+            }
+        }
+
         location = /page {
             ssi on;
             default_type text/html;
@@ -100,6 +111,11 @@ my $others = <<'EOF';
 
         location = /asked {
             auth_request /token;
+            proxy_pass http://%%API%%;
+        }
+
+        location = /done {
+            post_action /token;
             proxy_pass http://%%API%%;
         }
     }
@@ -268,6 +284,8 @@ is($answer->{status}, 403, 'does not tell who has verified it');
 
 unlike(ask('/page', @leaf)->{body}, qr/access_token/, 'not by an include');
 is(ask('/asked', @leaf)->{status}, 403, 'not by auth_request');
+unlike(ask('/done', @leaf, @form)->{body}, qr/access_token/,
+       'not by post_action');
 
 # what is no token request
 
@@ -307,17 +325,41 @@ $answer = ask('/token/lifted?if=1', @leaf, @form);
 is($answer->{status}, 200, 'in a location with "if"');
 like($answer->{head}, qr/^X-If: yes\r?$/mi, 'which is obeyed');
 is(ask('/token/lifted', @leaf)->{status}, 403, 'behind "limit_except"');
+is(ask('/token/excepted', @leaf, @form)->{status}, 200, 'and within it');
 
 # tokens that are said to be refused, but are not the one there is
 
 for my $mark ('', '0', '0' x 16, 'x' x 16, 'f' x 16, '1' x 40, '-1') {
     $answer = ask('/token', @leaf, @form,
-                  '-H', "Zertiban-Token-Refused: $mark");
+                  '-H', "Zertiban-Token-Refused: $mark",
+                  '-H', "Zertiban-Token-Doubted: $mark");
 
     ok(has_token($answer, 'the-business'), "not its mark: \"$mark\"");
 }
 
 is($idp->count('the-business'), 1, 'no other exchange');
+
+# a token that ends while the endpoint does not answer
+
+$idp->{expires_in} = 8;
+
+my @answers = ask('/token/of?id=ends', @leaf, @form);
+
+$idp->hold();
+
+push @answers, ask('/token/of?id=ends', @leaf, @form)
+    while $answers[-1]{status} == 200;
+
+$idp->release();
+$idp->{expires_in} = 300;
+
+$answer = pop @answers;
+
+like($answer->{status}, qr/^50[34]$/, 'it is given as long as it can be used');
+is(scalar(grep { !said($_)->{expires_in} } @answers), 0,
+   'but not in its last second');
+is(scalar(grep { $_->{head} !~ /^Zertiban-Token-Next: \d+\r?$/mi } @answers),
+   0, 'what is late is due now');
 
 # a client that leaves while it waits
 
