@@ -125,7 +125,7 @@ fuzz_word(ngx_str_t *line)
 
 
 int64_t
-fuzz_number(ngx_str_t *value)
+fuzz_digits(ngx_str_t *value)
 {
     size_t      i;
     int64_t     n;

@@ -50,7 +50,7 @@ ngx_str_t fuzz_word(ngx_str_t *line);
 
 /* of digits; -1 if there is anything else, nothing, or too many of them */
 
-int64_t fuzz_number(ngx_str_t *value);
+int64_t fuzz_digits(ngx_str_t *value);
 
 /* exactly as many bytes as there are, so that each byte too far is seen */
 

@@ -478,7 +478,7 @@ fuzz_read_header(fuzz_reader_t *rd, ngx_str_t *name, ngx_str_t *value)
 
     if (fuzz_is(name, "content-length")) {
 
-        n = fuzz_number(value);
+        n = fuzz_digits(value);
 
         if (n == -1) {
             return NGX_ERROR;
@@ -510,11 +510,11 @@ fuzz_read_header(fuzz_reader_t *rd, ngx_str_t *name, ngx_str_t *value)
     }
 
     if (fuzz_is(name, "zertiban-token-age")) {
-        rd->age = ngx_min(fuzz_number(value), NGX_ZERTIBAN_LIFETIME_MAX);
+        rd->age = ngx_min(fuzz_digits(value), NGX_ZERTIBAN_LIFETIME_MAX);
     }
 
     if (fuzz_is(name, "zertiban-token-next")) {
-        rd->next = ngx_min(fuzz_number(value), NGX_ZERTIBAN_LIFETIME_MAX);
+        rd->next = ngx_min(fuzz_digits(value), NGX_ZERTIBAN_LIFETIME_MAX);
     }
 
     return NGX_OK;
