@@ -101,6 +101,12 @@ is(upload(), 502, 'an upload is cut off');
 ok(wait_until(sub { $idp->count() == 4 }), 'and another token asked for');
 is(upload(), 502, 'the old one is in use until then');
 
+my $newest = $fleet->leaf();
+
+is($newest->get('/newest')->{status}, 502, 'also by the one that shares');
+is($api->count('/newest'), 1, 'which goes on giving it');
+$newest->finish();
+
 $cuts_off = 0;
 
 my $waiting = $leaf->start('GET', '/old');
