@@ -39,6 +39,10 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
     refused = fuzz_random(&seed, 2) ? 0 : 1 + (uint64_t) seed * seed / 3;
     refused &= NGX_ZERTIBAN_MARK_MASK;
 
+    if (refused && fuzz_random(&seed, 2)) {
+        refused |= NGX_ZERTIBAN_MARK_DOUBT;
+    }
+
     url = fuzz_line(input);
     id = fuzz_line(input);
     secret = fuzz_line(input);
@@ -78,8 +82,9 @@ fuzz_run(ngx_pool_t *pool, ngx_str_t *input)
                     NGX_ZERTIBAN_VERSION);
 
     if (refused) {
-        p += sprintf((char *) p, "Zertiban-Token-Refused: %016llx\r\n",
-                     (unsigned long long) refused);
+        p += sprintf((char *) p, "Zertiban-Token-%s: %016llx\r\n",
+                     (refused >> 63) ? "Doubted" : "Refused",
+                     (unsigned long long) refused << 1 >> 1);
     }
 
     p = ngx_sprintf(p, "\r\n%V", &body);
