@@ -361,6 +361,38 @@ is(scalar(grep { !said($_)->{expires_in} } @answers), 0,
 is(scalar(grep { $_->{head} !~ /^Zertiban-Token-Next: \d+\r?$/mi } @answers),
    0, 'what is late is due now');
 
+# an endpoint that is a gateway of this kind itself, or says strange things
+
+for (['a gateway that shares', 7, 100, 7, 10],
+     ['an age alone', 7, undef, 0, 2],
+     ['a moment alone', undef, 100, 0, 2],
+     ['a moment that is none', 7, 'soon', 0, 2],
+     ['a negative one', 7, -1, 0, 2],
+     ['a moment behind the end', 7, 999_999_999_999, 7, 29])
+{
+    my ($what, $age, $next, $old, $then) = @$_;
+    my $older = $old + 1;
+
+    $idp->answer(sub {
+        my ($request) = @_;
+        my $told = '';
+
+        $told .= "Zertiban-Token-Age: $age\r\n" if defined $age;
+        $told .= "Zertiban-Token-Next: $next\r\n" if defined $next;
+
+        return $idp->issue($request) =~ s/\r\n\K/$told/r;
+    });
+
+    $answer = ask("/token/of?id=" . $what =~ tr/ /-/r, @leaf, @form);
+
+    like($answer->{head}, qr/^Zertiban-Token-Age: [$old$older]\r/mi,
+         "$what, its age");
+    like($answer->{head}, qr/^Zertiban-Token-Next: $then\d+\r?$/mi,
+         "$what, when there will be another one");
+}
+
+$idp->answer();
+
 # a client that leaves while it waits
 
 $idp->hold();
