@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 use Zertiban::CA;
 use Zertiban::Fleet;
 use Zertiban::Test;
+use Zertiban::Try;
 
 my $api = Zertiban::API->new();
 my $idp = Zertiban::IdP->new();
@@ -120,9 +121,16 @@ is(upload(), 200, 'the new one serves');
 is($idp->count(), 4, 'for which all were one reason');
 is($leaves[1]->get('/changed')->{status}, 200, 'others get it as well');
 
-# nobody has a token
+# one that only wants to know
 
 $fleet->grow_old();
+
+my ($response, $said) = try_now($leaf, fingerprint($leaf, 'leaf'));
+
+is($said->{outcome}, 'ok', 'a token is asked for');
+is($idp->count(), 4, 'of which nothing was wrong, so it is the same one');
+
+# nobody has a token
 
 %refused = map { $_ => 1 } $idp->tokens();
 $idp->hold();
