@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 use Zertiban::CA;
 use Zertiban::Fleet;
 use Zertiban::Test;
+use Zertiban::Try;
 
 my $api = Zertiban::API->new();
 my $idp = Zertiban::IdP->new();
@@ -83,9 +84,16 @@ is(count_of(map { $_->get('/changed')->{status} } @leaves), '200: 2',
    'gateways that have the old token get the new one');
 is($idp->count(), 3, 'which is there');
 
-# nobody has a token
+# one that only wants to know
 
 $fleet->grow_old();
+
+my ($response, $said) = try_now($leaf, fingerprint($leaf, 'leaf'));
+
+is($said->{outcome}, 'ok', 'a token is asked for');
+is($idp->count(), 3, 'of which nothing was wrong, so it is the same one');
+
+# nobody has a token
 
 %refused = map { $_ => 1 } $idp->tokens();
 $idp->hold();

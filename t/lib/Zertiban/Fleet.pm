@@ -107,6 +107,11 @@ sub start {
         location / {
             proxy_pass http://%%API%%;
         }
+
+        location = /status {
+            zertiban off;
+            zertiban_status;
+        }
     }
 EOF
 }
