@@ -127,7 +127,9 @@ sub seal {
 sub mask {
     my ($keys, $packet, $place, $length) = @_;
 
-    my $mask = $keys->{cipher}->encrypt(substr $$packet, $place + 4, 16);
+    # a copy: newer ones do not read what substr() stands for
+    my $sample = substr $$packet, $place + 4, 16;
+    my $mask = $keys->{cipher}->encrypt($sample);
     my $bits = ord($$packet) & 0x80 ? 0x0f : 0x1f;
 
     substr($$packet, 0, 1) ^= chr(ord($mask) & $bits);
