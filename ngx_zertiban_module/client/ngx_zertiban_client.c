@@ -676,7 +676,7 @@ ngx_zertiban_client_answer(ngx_zertiban_client_t *cl)
         return;
     }
 
-    ngx_memzero(&verdict, sizeof(ngx_zertiban_verdict_t));
+    ngx_zertiban_verdict_init(&verdict);
 
     ngx_zertiban_token_parse(rp->status.code, rp->body,
                              rp->body_last - rp->body, cl->secrets,
@@ -684,8 +684,10 @@ ngx_zertiban_client_answer(ngx_zertiban_client_t *cl)
 
     /* it is obeyed on 429 and 503 */
 
-    verdict.retry_after = (verdict.status == 429 || verdict.status == 503)
-                          ? rp->retry_after : -1;
+    if (verdict.status == 429 || verdict.status == 503) {
+        verdict.retry_after = rp->retry_after;
+    }
+
     verdict.date = rp->date;
     verdict.age = rp->age;
     verdict.next = rp->next;
@@ -760,13 +762,9 @@ ngx_zertiban_client_fail(ngx_zertiban_client_t *cl, ngx_zertiban_error_e error,
 {
     ngx_zertiban_verdict_t  verdict;
 
-    ngx_memzero(&verdict, sizeof(ngx_zertiban_verdict_t));
+    ngx_zertiban_verdict_init(&verdict);
 
     verdict.error = error;
-    verdict.retry_after = -1;
-    verdict.date = -1;
-    verdict.age = -1;
-    verdict.next = -1;
 
     /* nginx knows best why the endpoint was not reached */
 

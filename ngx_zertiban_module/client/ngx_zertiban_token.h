@@ -69,6 +69,15 @@ ngx_uint_t ngx_zertiban_token_secret(ngx_str_t *text, ngx_str_t *secrets,
     ngx_uint_t n);
 
 
+/* of no answer yet */
+
+#define ngx_zertiban_verdict_init(v)                                          \
+    ngx_memzero(v, sizeof(ngx_zertiban_verdict_t));                           \
+    (v)->retry_after = -1;                                                    \
+    (v)->date = -1;                                                           \
+    (v)->age = -1;                                                            \
+    (v)->next = -1
+
 #define ngx_zertiban_verdict_set(v, e, text)                                  \
     (v)->error = e;                                                           \
     ngx_str_set(&(v)->reason, text)

@@ -15,11 +15,6 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_http.h>
-#include <ngx_http_ssl_module.h>
-
 #include "ngx_zertiban_access.h"
 
 
@@ -65,8 +60,6 @@ static ngx_str_t *ngx_zertiban_access_open(ngx_conf_t *cf,
     ngx_zertiban_shown_t *shown);
 static ngx_uint_t ngx_zertiban_access_serves(ngx_http_conf_addr_t *addr,
     ngx_http_core_srv_conf_t *cscf);
-static ngx_uint_t ngx_zertiban_access_certificate(ngx_module_t **modules,
-    void **srv_conf);
 
 
 ngx_int_t
@@ -368,7 +361,8 @@ ngx_zertiban_access_check(ngx_conf_t *cf, ngx_zertiban_main_conf_t *zmcf)
 static ngx_str_t *
 ngx_zertiban_access_open(ngx_conf_t *cf, ngx_zertiban_shown_t *shown)
 {
-    ngx_uint_t                  p, a, certificate;
+    void                       *certificate;
+    ngx_uint_t                  p, a;
     ngx_http_conf_addr_t       *addr;
     ngx_http_conf_port_t       *port;
     ngx_http_core_srv_conf_t   *cscf;
@@ -423,16 +417,11 @@ ngx_zertiban_access_serves(ngx_http_conf_addr_t *addr,
 }
 
 
-/*
- * Whether a server asks its clients for one, over TLS.  The module may have
- * been configured without what nginx has.
- */
-
-static ngx_uint_t
+void *
 ngx_zertiban_access_certificate(ngx_module_t **modules, void **srv_conf)
 {
-    ngx_uint_t                i;
-    ngx_http_ssl_srv_conf_t  *sscf;
+    void        *sscf;
+    ngx_uint_t   i;
 
     for (i = 0; modules[i]; i++) {
 
@@ -441,11 +430,11 @@ ngx_zertiban_access_certificate(ngx_module_t **modules, void **srv_conf)
         {
             sscf = srv_conf[modules[i]->ctx_index];
 
-            return sscf->verify == 1;
+            return ngx_zertiban_verify_client(sscf) ? sscf : NULL;
         }
     }
 
-    return 0;
+    return NULL;
 }
 
 

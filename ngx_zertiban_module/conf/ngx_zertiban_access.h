@@ -35,6 +35,14 @@ ngx_int_t ngx_zertiban_access_merge(ngx_conf_t *cf,
 void ngx_zertiban_access_check(ngx_conf_t *cf,
     ngx_zertiban_main_conf_t *zmcf);
 
+/*
+ * Of a server that demands a certificate of its clients, over TLS: what nginx's
+ * module for that knows of it, which ngx_zertiban_verified() takes; NULL of any
+ * other.  When all is merged.
+ */
+
+void *ngx_zertiban_access_certificate(ngx_module_t **modules, void **srv_conf);
+
 /* whether a request that has come to its content handler was let in by that */
 
 ngx_uint_t ngx_zertiban_access_passed(ngx_http_request_t *r);

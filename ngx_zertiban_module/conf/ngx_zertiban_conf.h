@@ -36,8 +36,7 @@ typedef struct ngx_zertiban_share_s  ngx_zertiban_share_t;
 struct ngx_zertiban_share_s {
     ngx_zertiban_place_t           place;
     void                         **srv_conf;    /* of its server, */
-    void                          *server;      /* that of nginx's TLS module,
-                                                   NULL: there is none */
+    void                          *server;      /* that of nginx's TLS module */
     ngx_zertiban_share_t          *next;        /* in zmcf->shares */
 };
 

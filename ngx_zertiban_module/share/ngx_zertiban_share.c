@@ -8,6 +8,7 @@
 
 
 #include "ngx_zertiban_share.h"
+#include "ngx_zertiban_access.h"
 #include "ngx_zertiban_answer.h"
 #include "ngx_zertiban_form.h"
 #include "ngx_zertiban_gate.h"
@@ -15,12 +16,10 @@
 #include "ngx_zertiban_survey.h"
 
 
-static void *ngx_zertiban_share_server(ngx_conf_t *cf, void **srv_conf);
 static ngx_int_t ngx_zertiban_share_handler(ngx_http_request_t *r);
 static void ngx_zertiban_share_body(ngx_http_request_t *r);
 static ngx_int_t ngx_zertiban_share_form(ngx_http_request_t *r);
-static ngx_int_t ngx_zertiban_share_refuse(ngx_http_request_t *r,
-    ngx_uint_t status, char *error);
+static ngx_int_t ngx_zertiban_share_refuse(ngx_http_request_t *r, char *error);
 static ngx_int_t ngx_zertiban_share_answer(ngx_http_request_t *r,
     ngx_zertiban_ctx_t *ctx);
 static ngx_uint_t ngx_zertiban_share_replace(ngx_http_request_t *r,
@@ -120,11 +119,10 @@ ngx_zertiban_share_check(ngx_conf_t *cf, ngx_zertiban_main_conf_t *zmcf)
 
     for (share = zmcf->shares; share; share = share->next) {
 
-        share->server = ngx_zertiban_share_server(cf, share->srv_conf);
+        share->server = ngx_zertiban_access_certificate(cf->cycle->modules,
+                                                        share->srv_conf);
 
-        if (share->server == NULL
-            || !ngx_zertiban_verify_client(share->server))
-        {
+        if (share->server == NULL) {
             ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                           "\"zertiban_share\" gives the token to clients, but "
                           "its server does not demand their certificates: set "
@@ -136,29 +134,6 @@ ngx_zertiban_share_check(ngx_conf_t *cf, ngx_zertiban_main_conf_t *zmcf)
     }
 
     return NGX_OK;
-}
-
-
-/* what ngx_http_ssl_module knows of the server; NULL without that module */
-
-static void *
-ngx_zertiban_share_server(ngx_conf_t *cf, void **srv_conf)
-{
-    ngx_uint_t     i;
-    ngx_module_t  *module;
-
-    for (i = 0; cf->cycle->modules[i]; i++) {
-
-        module = cf->cycle->modules[i];
-
-        if (module->type == NGX_HTTP_MODULE
-            && ngx_strcmp(module->name, "ngx_http_ssl_module") == 0)
-        {
-            return srv_conf[module->ctx_index];
-        }
-    }
-
-    return NULL;
 }
 
 
@@ -240,15 +215,13 @@ ngx_zertiban_share_form(ngx_http_request_t *r)
     }
 
     if (rc == NGX_DECLINED) {
-        return ngx_zertiban_share_refuse(r, NGX_HTTP_BAD_REQUEST,
-                                         "invalid_request");
+        return ngx_zertiban_share_refuse(r, "invalid_request");
     }
 
     if (grant.len != credentials.len
         || ngx_strncmp(grant.data, credentials.data, grant.len) != 0)
     {
-        return ngx_zertiban_share_refuse(r, NGX_HTTP_BAD_REQUEST,
-                                         "unsupported_grant_type");
+        return ngx_zertiban_share_refuse(r, "unsupported_grant_type");
     }
 
     rc = ngx_zertiban_form_field(r->pool, &body, &scope_name, &scope);
@@ -264,8 +237,7 @@ ngx_zertiban_share_form(ngx_http_request_t *r)
         && (scope.len != own->len
             || ngx_strncmp(scope.data, own->data, scope.len) != 0))
     {
-        return ngx_zertiban_share_refuse(r, NGX_HTTP_BAD_REQUEST,
-                                         "invalid_scope");
+        return ngx_zertiban_share_refuse(r, "invalid_scope");
     }
 
     return ngx_zertiban_gate_answer(r, ngx_zertiban_share_answer);
@@ -275,7 +247,7 @@ ngx_zertiban_share_form(ngx_http_request_t *r)
 /* RFC 6749, section 5.2 */
 
 static ngx_int_t
-ngx_zertiban_share_refuse(ngx_http_request_t *r, ngx_uint_t status, char *error)
+ngx_zertiban_share_refuse(ngx_http_request_t *r, char *error)
 {
     ngx_zertiban_out_t  out;
 
@@ -284,7 +256,7 @@ ngx_zertiban_share_refuse(ngx_http_request_t *r, ngx_uint_t status, char *error)
 
     ngx_zertiban_out(&out, "{\"error\":\"%s\"}\n", error);
 
-    r->headers_out.status = status;
+    r->headers_out.status = NGX_HTTP_BAD_REQUEST;
 
     return ngx_zertiban_answer(r, NGX_ZERTIBAN_STATUS_JSON, &out);
 }

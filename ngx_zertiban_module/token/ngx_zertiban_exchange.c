@@ -148,11 +148,7 @@ ngx_zertiban_exchange_start(ngx_zertiban_credential_t *credential,
         return;
     }
 
-    ngx_memzero(&verdict, sizeof(ngx_zertiban_verdict_t));
-
-    verdict.date = -1;
-    verdict.age = -1;
-    verdict.next = -1;
+    ngx_zertiban_verdict_init(&verdict);
 
     ngx_zertiban_exchange_lack(&verdict);
 

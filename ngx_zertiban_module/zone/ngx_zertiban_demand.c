@@ -7,10 +7,7 @@
 
 
 #include "ngx_zertiban_demand.h"
-
-
-#define NGX_ZERTIBAN_YOUNG  10000    /* ms, between exchanges, if there is a
-                                        token */
+#include "ngx_zertiban_life.h"
 
 
 static ngx_int_t ngx_zertiban_demand_look(ngx_zertiban_node_t *node,
@@ -21,7 +18,6 @@ static void ngx_zertiban_demand_see(ngx_zertiban_node_t *node,
     ngx_zertiban_demand_t *demand);
 static ngx_uint_t ngx_zertiban_demand_early(ngx_zertiban_node_t *node,
     ngx_zertiban_demand_t *demand);
-static ngx_msec_t ngx_zertiban_demand_young(ngx_msec_t since);
 static void ngx_zertiban_demand_due(ngx_zertiban_node_t *node);
 
 
@@ -132,8 +128,8 @@ ngx_zertiban_demand_early(ngx_zertiban_node_t *node,
 {
     ngx_msec_t  young, delay;
 
-    young = ngx_zertiban_demand_young(node->obtained);
-    delay = node->started ? ngx_zertiban_demand_young(node->started) : 0;
+    young = ngx_zertiban_life_young(node->obtained);
+    delay = node->started ? ngx_zertiban_life_young(node->started) : 0;
 
     if (delay && node->trouble && node->tries && node->tries->probe) {
 
@@ -147,20 +143,6 @@ ngx_zertiban_demand_early(ngx_zertiban_node_t *node,
     demand->error = NGX_ZERTIBAN_OK;
 
     return young || delay;
-}
-
-
-/* ms for which that is so yet, or 0 */
-
-static ngx_msec_t
-ngx_zertiban_demand_young(ngx_msec_t since)
-{
-    ngx_msec_t  until;
-
-    until = since + NGX_ZERTIBAN_YOUNG;
-
-    return ngx_zertiban_before(ngx_current_msec, until)
-           ? until - ngx_current_msec : 0;
 }
 
 

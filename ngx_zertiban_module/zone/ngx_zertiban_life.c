@@ -10,7 +10,8 @@
 
 
 #define NGX_ZERTIBAN_MARGIN     2000    /* ms before expiry, not used */
-#define NGX_ZERTIBAN_YOUNG      10000   /* ms, a token is not dropped */
+#define NGX_ZERTIBAN_YOUNG      10000   /* ms, a token is not dropped, nor is
+                                           another one asked for by hand */
 #define NGX_ZERTIBAN_AFTER      1000    /* ms, behind another gateway's
                                            refresh */
 
@@ -75,11 +76,15 @@ ngx_zertiban_life_usable(ngx_zertiban_life_t *life)
 
 /* a token that was obtained just now is not what the API objects to */
 
-ngx_uint_t
-ngx_zertiban_life_young(ngx_zertiban_node_t *node)
+ngx_msec_t
+ngx_zertiban_life_young(ngx_msec_t since)
 {
-    return ngx_zertiban_before(ngx_current_msec,
-                               node->obtained + NGX_ZERTIBAN_YOUNG);
+    ngx_msec_t  until;
+
+    until = since + NGX_ZERTIBAN_YOUNG;
+
+    return ngx_zertiban_before(ngx_current_msec, until)
+           ? until - ngx_current_msec : 0;
 }
 
 

@@ -36,9 +36,12 @@ ngx_msec_t ngx_zertiban_life_usable(ngx_zertiban_life_t *life);
 void ngx_zertiban_life_begin(ngx_zertiban_node_t *node,
     ngx_zertiban_life_t *life);
 
-/* whether the API cannot object to it yet; with the mutex held */
+/*
+ * For how long, ms, it is too early for another token yet than the one that was
+ * obtained, or asked for, at "since"; 0 if it is not.
+ */
 
-ngx_uint_t ngx_zertiban_life_young(ngx_zertiban_node_t *node);
+ngx_msec_t ngx_zertiban_life_young(ngx_msec_t since);
 
 /* 10 % either way */
 

@@ -556,7 +556,7 @@ ngx_zertiban_zone_drop(ngx_zertiban_zone_t *zone, u_char *key,
 
     if (node && node->generation == generation) {
 
-        if (ngx_zertiban_life_young(node)) {
+        if (ngx_zertiban_life_young(node->obtained)) {
             rc = NGX_DECLINED;
 
         } else {
@@ -582,7 +582,7 @@ ngx_zertiban_zone_doubt(ngx_zertiban_zone_t *zone, u_char *key,
     node = ngx_zertiban_node_find(zone, key);
 
     if (node && generation && node->generation == generation
-        && !ngx_zertiban_life_young(node)
+        && !ngx_zertiban_life_young(node->obtained)
         && ngx_zertiban_before(ngx_current_msec, node->refresh))
     {
         node->refresh = ngx_current_msec;
