@@ -7,11 +7,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use Digest::MD5 qw(md5_hex);
-
 use Zertiban::Conf;
 use Zertiban::Revocation;
 use Zertiban::Test;
+use Zertiban::Upstream qw(seen);
 
 if (Zertiban::Nginx::version() < 1029004) {
     my (undef, $lines) = check(http([], [
@@ -28,6 +27,7 @@ my $api = Zertiban::API->new();
 my $idp = Zertiban::IdP->new();
 my $t = Zertiban::Nginx->new();
 my $tokens = Zertiban::Revocation->new($t, $idp);
+my $upstream = Zertiban::Upstream->new($t, $api, $tokens);
 
 $t->run(<<'EOF', API => $api->address(), IDP => $idp->url());
     client_max_body_size 16m;
@@ -118,50 +118,13 @@ $api->answer(sub {
            . ($tokens->answer($request) // $api->default($request));
 });
 
+# headers and bodies
 
-sub seen {
-    my ($response) = @_;
+$upstream->passes_headers('Authorization: Bearer own', 'X-Tenant-Id: own',
+                          'X_Tenant_Id: own');
 
-    return join ' ', $response->{status}, $response->header('X-Seen'),
-                     $response->{body};
-}
-
-
-# headers
-
-$tokens->warm('headers');
-
-my @own = ('Authorization: Bearer own', 'X-Tenant-Id: own', 'X_Tenant_Id: own');
-
-for my $case (['no fields', ()], ['fields of these names', @own]) {
-    my ($name, @fields) = @$case;
-    my $uri = '/' . ($name =~ tr/ /-/r) . '?client=headers';
-
-    is(seen($t->get($uri, headers => ['X-Other: kept', @fields])),
-       "200 hit 200 GET $uri\n", "$name: served");
-
-    my $request = $api->last($uri);
-
-    is($request->token(), ($idp->tokens('headers'))[0], 'with one token');
-    is($request->tenant(), 'tenant-headers', 'and one tenant');
-    is(join(' ', $request->header('X-Other')), 'kept', 'and all others');
-}
-
-is(scalar $t->error_log(qr/the token is missing/), '',
-   'nobody looks for the token in what is compressed');
-
-# bodies
-
-my $body = join '', map { chr($_ % 251) } 1 .. 1024 * 1024;
-
-for my $place (qw(buffered streamed)) {
-    my $uri = "/$place?client=headers";
-
-    is(seen($t->start('POST', $uri, body => $body)->response()),
-       "200 hit 200 POST $uri\n", "$place: a large body");
-    is(count_of(map { $_->{digest} } $api->requests($uri)),
-       md5_hex($body) . ': 1', 'is sent once, and whole');
-}
+$upstream->passes_body("/$_?client=headers", "$_: a large body")
+    for qw(buffered streamed);
 
 # connections
 
@@ -185,29 +148,12 @@ is(join('', Zertiban::Secrets::secrets_in($output)), '', 'and no token');
 
 # replays
 
-my @clients = qw(get post streamed kept hints unwanted passed);
-
-$tokens->warm(@clients);
-$tokens->grow_old();
-$tokens->revoke($_) for @clients;
-
-my $uri = '/replay?client=get';
-
-$tokens->healed($api, $uri, $t->get($uri), 'GET', "GET $uri\n");
-
-$uri = '/replay?client=post';
-$tokens->healed($api, $uri, $t->start('POST', $uri, body => $body)->response(),
-                'a large body', "POST $uri\n");
-
-$uri = '/kept/replay?client=kept';
-
-is(seen($t->get($uri)), "200 replay 401 : 200 GET $uri\n",
-   'connections that are kept');
-is($tokens->tokens($api, $uri), '1 2', 'with the next token');
+$upstream->replays(qw(streamed hints unwanted passed));
 
 # the first status is what nginx notes
 
-$uri = '/hints?client=unwanted';
+my $uri = '/hints?client=unwanted';
+
 is(seen($t->get($uri)), "200 replay 103 : 103 GET $uri\n",
    'early hints that a client does not want');
 is($tokens->tokens($api, $uri), '1 2', 'with the next token');

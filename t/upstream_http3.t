@@ -7,13 +7,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use Digest::MD5 qw(md5_hex);
-
 use Zertiban::CA;
 use Zertiban::Conf;
 use Zertiban::Revocation;
 use Zertiban::Shim;
 use Zertiban::Test;
+use Zertiban::Upstream;
 
 my (undef, $lines) = check(http([], [
     'location / { proxy_http_version 3; proxy_pass https://127.0.0.1:9; }',
@@ -30,6 +29,7 @@ my $idp = Zertiban::IdP->new();
 my $shim = Zertiban::Shim->new();
 my $t = Zertiban::Nginx->new(env => $shim->env());
 my $tokens = Zertiban::Revocation->new($t, $idp);
+my $upstream = Zertiban::Upstream->new($t, $api, $tokens);
 
 Zertiban::CA->new($t->dir(), 'ca')->sign('api', san => 'DNS:api.example');
 
@@ -108,45 +108,10 @@ EOF
 
 $api->answer(sub { $tokens->answer($_[0]) // $api->default($_[0]) });
 
-
-sub seen {
-    my ($response) = @_;
-
-    return join ' ', $response->{status}, $response->header('X-Seen'),
-                     $response->{body};
-}
-
-
 # headers and bodies
 
-$tokens->warm('headers');
-
-my @own = ('Authorization: Bearer own', 'X-Tenant-Id: own');
-
-for my $case (['no fields', ()], ['fields of these names', @own]) {
-    my ($name, @fields) = @$case;
-    my $uri = '/' . ($name =~ tr/ /-/r) . '?client=headers';
-
-    is(seen($t->get($uri, headers => ['X-Other: kept', @fields])),
-       "200 hit 200 GET $uri\n", "$name: served");
-
-    my $request = $api->last($uri);
-
-    is($request->token(), ($idp->tokens('headers'))[0], 'with one token');
-    is($request->tenant(), 'tenant-headers', 'and one tenant');
-    is(join(' ', $request->header('X-Other')), 'kept', 'and all others');
-}
-
-is(scalar $t->error_log(qr/the token is missing/), '',
-   'nobody looks for the token in what is compressed');
-
-my $body = join '', map { chr($_ % 251) } 1 .. 1024 * 1024;
-my $uri = '/body?client=headers';
-
-is(seen($t->start('POST', $uri, body => $body)->response()),
-   "200 hit 200 POST $uri\n", 'a large body');
-is(count_of(map { $_->{digest} } $api->requests($uri)),
-   md5_hex($body) . ': 1', 'is sent once, and whole');
+$upstream->passes_headers('Authorization: Bearer own', 'X-Tenant-Id: own');
+$upstream->passes_body('/body?client=headers', 'a large body');
 
 # where it may go, also over connections that others have made
 
@@ -175,23 +140,7 @@ for my $case (['unverified', 'is not verified'],
 
 # replays
 
-my @clients = qw(get post kept);
-
-$tokens->warm(@clients);
-$tokens->grow_old();
-$tokens->revoke($_) for @clients;
-
-$uri = '/replay?client=get';
-$tokens->healed($api, $uri, $t->get($uri), 'GET', "GET $uri\n");
-
-$uri = '/replay?client=post';
-$tokens->healed($api, $uri, $t->start('POST', $uri, body => $body)->response(),
-                'a large body', "POST $uri\n");
-
-$uri = '/kept/replay?client=kept';
-is(seen($t->get($uri)), "200 replay 401 : 200 GET $uri\n",
-   'connections that are kept');
-is($tokens->tokens($api, $uri), '1 2', 'with the next token');
+$upstream->replays();
 
 $t->finish();
 
