@@ -1,8 +1,37 @@
-# Root directories of Debian releases; to be sourced, after debian.sh.  Needs
-# root and a mount namespace.
+# Root directories of Debian releases; to be sourced, after debian.sh.  But for
+# become_root this needs root and a mount namespace.
 
 # where in a root directory the work tree is
 export copy=/usr/src/ngx_zertiban_module
+
+
+# become_root "NAME ..." ARGUMENT ...: has the program begin anew as root, with
+# these variables and those arguments, unless it is root.
+
+become_root() {
+    local set=()
+
+    if [ "$(id -u)" -eq 0 ]; then
+        return
+    fi
+
+    # shellcheck disable=SC2086
+    keep_variables $1
+
+    exec sudo -- env "${set[@]}" "$0" "${@:2}"
+}
+
+# sets the caller's "set" to what the environment has of these, and of proxies
+
+keep_variables() {
+    local name
+
+    for name in "$@" http_proxy https_proxy no_proxy; do
+        if [ -n "${!name:-}" ]; then
+            set+=("$name=${!name}")
+        fi
+    done
+}
 
 
 # root_make DIR RELEASE[-ARCH]: has debootstrap make the least that can install
@@ -128,13 +157,9 @@ root_copy() {
 # inside DIR COMMAND ...: runs it there, in the work tree if it has one.
 
 inside() {
-    local set=() name folder=/
+    local set=() folder=/
 
-    for name in http_proxy https_proxy no_proxy; do
-        if [ -n "${!name:-}" ]; then
-            set+=("$name=${!name}")
-        fi
-    done
+    keep_variables
 
     if [ -d "$1$copy" ]; then
         folder=$copy
@@ -144,6 +169,9 @@ inside() {
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         chroot "$1" env -C "$folder" "${@:2}"
 }
+
+# for shells with a network of their own
+export -f inside keep_variables
 
 
 root_fail() {
