@@ -9,7 +9,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use List::Util qw(min uniq);
-use POSIX qw(ceil strftime);
+use POSIX qw(strftime);
 
 use Zertiban::CA;
 use Zertiban::Test;
@@ -320,14 +320,16 @@ sub refusals {
     for my $i (0 .. $#delays) {
         my $from = $exchanges[$i]{failed};
         my $to = $from + $delays[$i] / 1000;
+        my $next = $exchanges[$i + 1] // { time => $to + 0.5, failed => $to };
 
         my @refused = grep { $_->{start} > $from + 0.1
                              && $_->{start} < $to - 0.5 } @requests;
 
         push @seen, @refused;
         push @wrong, grep { verdict($_) ne "$status error $error"
-                            || $_->{end} > $to
-                            || !comes_again($_, $to) } @refused;
+                            || $_->{end} > $next->{failed}
+                            || !told_rightly($_, $to, $next->{time})
+                          } @refused;
     }
 
     cmp_ok(scalar @seen, '>', 0, 'requests that come meanwhile');
@@ -337,16 +339,13 @@ sub refusals {
 }
 
 
-# whether Retry-After is the time to the next attempt, rounded up
+# only a client that is answered 503 is told when the next attempt is
 
-sub comes_again {
-    my ($request, $next) = @_;
+sub told_rightly {
+    my ($request, $from, $to) = @_;
 
-    my $after = $request->{retry_after};
-
-    return !defined $after if $request->{status} != 503;
-    return between($after // 0, ceil($next - $request->{end}),
-                   ceil($next - $request->{start} + 0.5));
+    return $request->{status} == 503 ? comes_again($request, $from, $to)
+                                     : !defined $request->{retry_after};
 }
 
 

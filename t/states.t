@@ -10,7 +10,7 @@ use lib "$FindBin::Bin/lib";
 
 use IO::Handle;
 use List::Util qw(any max min uniq);
-use POSIX qw(ceil mkfifo);
+use POSIX qw(mkfifo);
 
 use Zertiban::Shim;
 use Zertiban::Test;
@@ -754,12 +754,11 @@ sub exchanges_of {
 sub wrong_retry_after {
     my ($client, $name, $n) = @_;
 
-    my $retry = ended($client, $n) + delay($client);
+    my $from = ended($client, $n) + delay($client);
+    my $to = begun($client, $n + 1);
 
     return join ' ', map { $_->{retry_after} // 'none' }
-           grep { my $seconds = $_->{retry_after} // 0;
-                  $seconds < ceil($retry - $_->{end})
-                      || $seconds > ceil($retry - $_->{start} + 0.5) }
+           grep { !comes_again($_, $from, $to) }
            @{$story{$client}{asked}{$name}};
 }
 

@@ -7,7 +7,7 @@ use warnings;
 
 use Exporter qw(import);
 use File::Temp;
-use POSIX qw(WNOHANG);
+use POSIX qw(ceil WNOHANG);
 use Test::More;
 
 use Zertiban::API;
@@ -16,7 +16,8 @@ use Zertiban::IdP;
 use Zertiban::Loop qw(now wait_until);
 use Zertiban::Nginx;
 
-our @EXPORT = (qw(now wait_until count_of curl start_curl curl_output),
+our @EXPORT = (qw(now wait_until count_of comes_again curl start_curl
+                  curl_output),
                @Test::More::EXPORT);
 
 
@@ -29,6 +30,19 @@ sub count_of {
     $n{$_ // ''}++ for @values;
 
     return join ', ', map { "$_: $n{$_}" } sort keys %n;
+}
+
+
+# whether the Retry-After of a request, with start and end, tells a moment that
+# is between two: in whole seconds, rounded up, by a clock of milliseconds
+
+sub comes_again {
+    my ($request, $from, $to) = @_;
+
+    my $after = $request->{retry_after} // 0;
+
+    return $after >= ceil($from - $request->{end} - 0.01)
+           && $after <= ceil($to - $request->{start} + 0.01);
 }
 
 

@@ -1,0 +1,21 @@
+# Logs of programs that end with tests; to be sourced.
+
+
+# log_value FILE PATTERN: what is in brackets in the first line that matches.
+
+log_value() {
+    sed -nE "s|$2|\\1|p" "$1" | sed -n 1p
+}
+
+
+# log_failure FILE: why a program has failed: its last lines, then what failed
+# tests have said.
+
+log_failure() {
+    {
+        tail -n 20 "$1"
+        grep -E -A 6 '^ *# +Failed test' "$1" | head -n 60 || true
+    } | sed 's/^/    /'
+
+    echo "    see $1"
+}
