@@ -3,7 +3,6 @@
 
 use strict;
 use warnings;
-no warnings qw(portable);    # addresses have 64 bits
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -11,6 +10,7 @@ use lib "$FindBin::Bin/lib";
 use List::Util qw(max);
 
 use Zertiban::Heap;
+use Zertiban::Memory qw(found);
 use Zertiban::Shim;
 use Zertiban::Test;
 
@@ -36,35 +36,6 @@ my $config = <<'EOF';
 EOF
 
 my %values = (API => $api->address(), IDP => $idp->url());
-
-
-# how often a text is in the memory that a process has for itself
-
-sub found {
-    my ($pid, $text) = @_;
-
-    my $n = 0;
-
-    open my $maps, '<', "/proc/$pid/maps" or die "maps: $!";
-    open my $memory, '<:raw', "/proc/$pid/mem" or die "mem: $!";
-
-    while (defined(my $line = <$maps>)) {
-        my ($from, $to, $mode, $name)
-            = $line =~ /^(\w+)-(\w+) (\S+) \S+ \S+ \d+\s*(.*)/ or next;
-
-        my $size = hex($to) - hex $from;
-
-        # a sanitizer's own memory is larger than that of the machine
-        next if $mode !~ /^rw.p/ || $name =~ /^\[v/ || $size > 1 << 30;
-
-        sysseek $memory, hex $from, 0;
-        sysread $memory, my $bytes, $size or next;
-
-        $n++ while $bytes =~ /\Q$text\E/g;
-    }
-
-    return $n;
-}
 
 
 # the memory of requests that are gone is used again by others

@@ -6,9 +6,11 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use IO::Socket::SSL ();
 use JSON::PP ();
 
 use Zertiban::CA;
+use Zertiban::Memory qw(found);
 use Zertiban::Test;
 
 my $api = Zertiban::API->new();
@@ -203,6 +205,27 @@ is($idp->count('the-business'), 1, 'one exchange for all');
 ok(has_token(ask("/token/of?id=$_", @leaf, @form), "CN=ca-$_"),
    "a credential of its own, $_")
     for qw(one two);
+
+# what has been sent, to one that stays connected
+
+my $stays = IO::Socket::SSL->new(
+    PeerAddr => '127.0.0.1:' . $root->port('tls'), SSL_hostname => 'localhost',
+    SSL_ca_file => "$dir/ca.crt", SSL_cert_file => "$dir/leaf.crt",
+    SSL_key_file => "$dir/leaf.key") or die 'no connection';
+
+print $stays join "\r\n", 'POST /token HTTP/1.1', 'Host: localhost',
+                          'Content-Length: 29', '', $form[1];
+
+do { $_ = <$stays> // die 'no answer' } until /^{/;
+
+my ($token) = $idp->tokens('the-business');
+
+ok($_ =~ /\Q$token\E","token_type"/, 'a token for one that stays connected');
+ok(wait_until(sub {
+       !grep { found($_, "$token\",\"token_type\"") } $root->workers();
+   }), 'is not kept in memory as it was sent');
+
+close $stays;
 
 # who may not have it
 

@@ -32,6 +32,7 @@ static ngx_int_t ngx_zertiban_share_token(ngx_http_request_t *r,
 static ngx_int_t ngx_zertiban_share_seconds(ngx_http_request_t *r, char *name,
     ngx_msec_int_t msec);
 static void ngx_zertiban_share_wipe(void *data);
+static void ngx_zertiban_share_wipe_sent(void *data);
 
 
 char *
@@ -380,6 +381,14 @@ ngx_zertiban_share_token(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    cln = ngx_pool_cleanup_add(r->pool, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_zertiban_share_wipe_sent;
+    cln->data = r->connection;
+
     ngx_memzero(&out, sizeof(ngx_zertiban_out_t));
     out.pool = r->pool;
 
@@ -431,4 +440,21 @@ ngx_zertiban_share_wipe(void *data)
     ngx_buf_t *b = data;
 
     ngx_explicit_memzero(b->start, b->end - b->start);
+}
+
+
+/* small writes are collected there; what is not sent yet is needed */
+
+static void
+ngx_zertiban_share_wipe_sent(void *data)
+{
+    ngx_connection_t *c = data;
+
+    ngx_buf_t  *b;
+
+    b = c->ssl->buf;
+
+    if (b && b->start && b->pos == b->last) {
+        ngx_explicit_memzero(b->start, b->end - b->start);
+    }
 }
