@@ -23,12 +23,12 @@ my $tokens = Zertiban::Revocation->new($t, $idp);
 
 my %lifetimes = (
     renewed => [1, 300], late => [1, 300], twice => [1, 1, 300],
-    map { $_ => [22, 0, 300] } qw(refreshed unrefreshed stale),
+    map { $_ => [0, 0, 300] } qw(refreshed unrefreshed stale),
 );
 
-my @refreshed = grep { $lifetimes{$_}[0] == 22 } sort keys %lifetimes;
-
 # those that are refreshed without requests
+
+my @refreshed = grep { !$lifetimes{$_}[0] } sort keys %lifetimes;
 
 my $static = join '', map { <<"EOF" } @refreshed;
         location /$_ {
@@ -163,12 +163,6 @@ my @names = qw(renewed late twice young forbidden burst slow);
 
 $tokens->warm(@names);
 
-for my $name (@refreshed) {
-    ok(wait_until(sub {
-        seen($t->get("/$name?client=$name")) eq '200 hit 200';
-    }), "a token that is $name");
-}
-
 my %clients = map {
     $_ => $t->start('GET', "/$_/held?client=$_")
 } qw(renewed late twice);
@@ -177,14 +171,22 @@ wait_until { !grep { !$api->count("/$_/held?client=$_") } keys %clients }
     or die 'not all requests are held';
 
 
-# one 401 after another, for as long as the token is young and then some
+# one 401 after another, until the token is not young any more and then some,
+# and twenty at once for the next one
 
-my @forbidden;
-my $calls = 0;
+my (@forbidden, @twenty);
+my $more = 6;
 
 sub call_in_vain {
     push @forbidden, $t->start('GET', '/forbidden?client=forbidden');
-    Zertiban::Loop::after(0.5, \&call_in_vain) if ++$calls < 27;
+
+    if ($idp->count('forbidden') == 2 && !$more--) {
+        @twenty = map { $t->start('GET', '/forbidden/more?client=forbidden') }
+                  1 .. 20;
+        return;
+    }
+
+    Zertiban::Loop::after(0.5, \&call_in_vain);
 }
 
 call_in_vain();
@@ -251,9 +253,66 @@ is($api->count($uri), 2, 'there were two requests');
 renew('late', 2);
 
 
-# tokens that are old
+# tokens that are old, but for those that would have ended until then
+
+for my $name (@refreshed) {
+    release(wait_until { exchange_of($name) }, expires_in => 22);
+
+    ok(wait_until(sub {
+        seen($t->get("/$name?client=$name")) eq '200 hit 200';
+    }), "a token that is $name");
+}
 
 $tokens->grow_old();
+
+
+# 401 while the token is refreshed
+
+ok(wait_until(sub { @refreshed == grep { exchange_of($_) } @refreshed }),
+   'tokens that are being refreshed');
+is(count_of(map { seen($t->get("/$_/still?client=$_")) } @refreshed),
+   '200 hit 200: 3', 'and serve until then');
+
+$tokens->revoke($_) for @refreshed;
+my @uris = map { "/$_?client=$_&n=$_" } @refreshed;
+my %meanwhile = map {
+    $_ => $t->start('GET', "/$_?client=$_&n=$_")
+} @refreshed;
+
+# another request finds that there is no token, as soon as the 401 is known
+ok(wait_until(sub { @uris == grep { replayed($_) } @uris }),
+   'a 401 in the meantime');
+my $another = $t->start('GET', '/refreshed/another?client=refreshed');
+wait_until { 0 } 0.5;
+
+is(join(' ', map { $api->count($_) } @uris), '1 1 1',
+   'waits for the exchange in flight');
+is(count_of(map { $idp->count($_) } @refreshed), '2: 3',
+   'and makes no other');
+
+release(exchange_of('refreshed'));
+is(seen($meanwhile{refreshed}->response()), '200 replay 401 : 200',
+   'it is replayed when that ends');
+is(seen($another->response()), '200 wait 200', 'others have waited for it');
+is($tokens->tokens($api, $uris[0]), '1 2', 'with its token');
+is($idp->count('refreshed'), 2, 'without another exchange');
+
+exchange_of('unrefreshed')->reply(Zertiban::IdP::json(500, error => 'sorry'));
+is(seen($meanwhile{unrefreshed}->response()), '503 error 401',
+   'an exchange in flight that fails');
+is(seen($t->get("$uris[2]&then")), '503 error ',
+   'does not bring the old token back');
+is($api->count("$uris[2]&then"), 0, 'it is not sent');
+
+# an IdP that gives the old token again
+release(exchange_of('stale'), token => ($idp->tokens('stale'))[0]);
+is(seen($meanwhile{stale}->response()), '401 replay 401 : 401',
+   'an old token that comes back');
+is(seen($t->get("$uris[1]&then")), '401 hit 401', 'is kept for a while');
+is($idp->count('stale'), 2, 'and makes no other exchange');
+
+
+# a 401 for a token that was replaced long ago
 
 $uri = '/late/held?client=late';
 delete $held{'/late/held'};
@@ -267,10 +326,35 @@ is(seen($t->get("$uri&then")), '200 hit 200', 'the new one is not dropped');
 is($idp->count('late'), $exchanges, 'and there is no other exchange');
 
 
+# a permission that is missing
+
+wait_until { @twenty } 15 or die 'its token stays';
+
+my @responses = map { $_->response() } @forbidden;
+my @exchanges = grep { $_->{client_id} eq 'forbidden' } @{$idp->{requests}};
+my @issued = grep { $_->{client_id} eq 'forbidden' } @{$idp->{tokens}};
+
+is(count_of(map { seen($_) } @responses),
+   '401 hit 401: ' . $#responses . ', 401 replay 401 : 401: 1',
+   'a 401 that stays is replayed once in a long time');
+is(count_of(map { $_->{body} } @responses),
+   join('', map { chr } 0 .. 255) . ': ' . @responses,
+   'and always passed as it is');
+is(scalar @exchanges, 2, 'it makes one exchange');
+cmp_ok($exchanges[1]{time} - ($issued[0]{expires} - $issued[0]{lifetime}),
+       '>=', 9.95, 'after ten seconds');
+is($api->count('/forbidden?client=forbidden'), @responses + 1,
+   'and one request more');
+
+is(count_of(map { seen($_->response()) } @twenty), '401 hit 401: 20',
+   'twenty more at once');
+is($idp->count('forbidden'), 2, 'make no exchange');
+
+
 # 200 at once, in all workers
 
 my @clients = $t->connect_workers(50);
-my @uris = map { "/burst/$_?client=burst" } 1 .. @clients;
+@uris = map { "/burst/$_?client=burst" } 1 .. @clients;
 
 %held = map { $_ => 1 } map { s/\?.*//r } @uris;
 $lifetimes{burst} = [0, 300];
@@ -319,74 +403,6 @@ $tokens->healed($api, $uri, $response = $client->response(),
                 'a slow exchange', "GET $uri\n");
 cmp_ok(($response->header('X-Wait'))[0], '>=', 0.25,
        'the time of it is in $zertiban_wait_time');
-
-
-# 401 while the token is refreshed
-
-ok(wait_until(sub { @refreshed == grep { exchange_of($_) } @refreshed }),
-   'tokens that are being refreshed');
-is(count_of(map { seen($t->get("/$_/still?client=$_")) } @refreshed),
-   '200 hit 200: 3', 'and serve until then');
-
-$tokens->revoke($_) for @refreshed;
-@uris = map { "/$_?client=$_&n=$_" } @refreshed;
-%clients = map { $_ => $t->start('GET', "/$_?client=$_&n=$_") } @refreshed;
-
-# another request finds that there is no token, as soon as the 401 is known
-ok(wait_until(sub { @uris == grep { replayed($_) } @uris }),
-   'a 401 in the meantime');
-my $another = $t->start('GET', '/refreshed/another?client=refreshed');
-wait_until { 0 } 0.5;
-
-is(join(' ', map { $api->count($_) } @uris), '1 1 1',
-   'waits for the exchange in flight');
-is(count_of(map { $idp->count($_) } @refreshed), '2: 3',
-   'and makes no other');
-
-release(exchange_of('refreshed'));
-is(seen($clients{refreshed}->response()), '200 replay 401 : 200',
-   'it is replayed when that ends');
-is(seen($another->response()), '200 wait 200', 'others have waited for it');
-is($tokens->tokens($api, $uris[0]), '1 2', 'with its token');
-is($idp->count('refreshed'), 2, 'without another exchange');
-
-exchange_of('unrefreshed')->reply(Zertiban::IdP::json(500, error => 'sorry'));
-is(seen($clients{unrefreshed}->response()), '503 error 401',
-   'an exchange in flight that fails');
-is(seen($t->get("$uris[2]&then")), '503 error ',
-   'does not bring the old token back');
-is($api->count("$uris[2]&then"), 0, 'it is not sent');
-
-# an IdP that gives the old token again
-release(exchange_of('stale'), token => ($idp->tokens('stale'))[0]);
-is(seen($clients{stale}->response()), '401 replay 401 : 401',
-   'an old token that comes back');
-is(seen($t->get("$uris[1]&then")), '401 hit 401', 'is kept for a while');
-is($idp->count('stale'), 2, 'and makes no other exchange');
-
-
-# a permission that is missing
-
-wait_until { @forbidden == 27 } 15;
-
-my @responses = map { $_->response() } @forbidden;
-my @exchanges = grep { $_->{client_id} eq 'forbidden' } @{$idp->{requests}};
-my @issued = grep { $_->{client_id} eq 'forbidden' } @{$idp->{tokens}};
-
-is(count_of(map { seen($_) } @responses),
-   '401 hit 401: 26, 401 replay 401 : 401: 1',
-   'a 401 that stays is replayed once in a long time');
-is(count_of(map { $_->{body} } @responses),
-   join('', map { chr } 0 .. 255) . ': 27', 'and always passed as it is');
-is(scalar @exchanges, 2, 'it makes one exchange');
-cmp_ok($exchanges[1]{time} - ($issued[0]{expires} - $issued[0]{lifetime}),
-       '>=', 9.95, 'after ten seconds');
-is($api->count('/forbidden?client=forbidden'), 28, 'and one request more');
-
-@clients = map { $t->start('GET', '/forbidden?client=forbidden') } 1 .. 20;
-is(count_of(map { seen($_->response()) } @clients), '401 hit 401: 20',
-   'twenty more at once');
-is($idp->count('forbidden'), 2, 'make no exchange');
 
 $t->finish();
 
