@@ -128,7 +128,7 @@ $idp->answer(sub {
 
     return if $held{$request->{client_id}};
     return $idp->issue($request, $request->{client_id} eq 'client-short'
-                                 ? (expires_in => 7) : ());
+                                 ? (expires_in => 12) : ());
 });
 
 
