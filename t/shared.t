@@ -186,7 +186,8 @@ sub shares {
 sub told {
     my ($request) = @_;
 
-    return $request->raw() =~ /^Zertiban-Token-Refused: (\w+)/mi ? $1 : 'none';
+    return $request->raw() =~ /^Zertiban-Token-(\w+): \w+\r$/mi
+           ? $1 : 'nothing';
 }
 
 
@@ -208,9 +209,25 @@ $client->response();
 
 is($leaf->get('/after')->{status}, 200,
    'a token that was refused on the way is not taken for a new one');
-is(count_of(map { told($_) } (@{$idp->{requests}})[0, 1]), 'none: 2',
-   'those that did not tell of it');
-isnt(told($idp->{requests}[2]), 'none', 'and the one that does');
+is(join(' ', map { told($_) } @{$idp->{requests}}),
+   'nothing nothing Refused', 'the exchange after that tells of it');
+
+$leaf->finish();
+
+# a token that may have been refused: it is told of once
+
+$idp = Zertiban::IdP->new();
+$idp->answer(shares($first, 20, 200), shares($second, 0, 0),
+             shares($second, 2, 200));
+
+%refused = ($first => 1);
+
+$leaf = Zertiban::Fleet->new($api, $idp)->gateway();
+
+is(upload(), 502, 'an upload that is cut off');
+ok(wait_until(sub { $idp->count() == 3 }), 'another token, and a refresh');
+is(join(' ', map { told($_) } @{$idp->{requests}}),
+   'nothing Doubted nothing', 'of which one tells of the first token');
 
 $leaf->finish();
 
