@@ -8,14 +8,14 @@
 
 #define _GNU_SOURCE
 
-#include <fcntl.h>
 #include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "control.h"
 
 
 #define PROCESSES  64
@@ -47,30 +47,7 @@ __attribute__((constructor))
 static void
 init(void)
 {
-    int          fd;
-    void        *p;
-    const char  *path;
-
-    /* nginx will clear its environment */
-
-    path = getenv("ZERTIBAN_HEAP");
-    if (path == NULL) {
-        return;
-    }
-
-    fd = open(path, O_RDWR);
-    if (fd == -1) {
-        abort();
-    }
-
-    p = mmap(NULL, sizeof(control_t), PROT_READ|PROT_WRITE, MAP_SHARED, fd, 0);
-    if (p == MAP_FAILED) {
-        abort();
-    }
-
-    close(fd);
-
-    control = p;
+    control = control_map("ZERTIBAN_HEAP", sizeof(control_t));
 }
 
 

@@ -13,20 +13,19 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "control.h"
 
 
 enum {
@@ -70,30 +69,7 @@ __attribute__((constructor))
 static void
 init(void)
 {
-    int          fd;
-    void        *p;
-    const char  *path;
-
-    /* nginx will clear its environment */
-
-    path = getenv("ZERTIBAN_SHIM");
-    if (path == NULL) {
-        return;
-    }
-
-    fd = open(path, O_RDWR);
-    if (fd == -1) {
-        abort();
-    }
-
-    p = mmap(NULL, sizeof(control_t), PROT_READ|PROT_WRITE, MAP_SHARED, fd, 0);
-    if (p == MAP_FAILED) {
-        abort();
-    }
-
-    close(fd);
-
-    control = p;
+    control = control_map("ZERTIBAN_SHIM", sizeof(control_t));
 }
 
 
