@@ -14,8 +14,14 @@ log_value() {
 log_failure() {
     {
         tail -n 20 "$1"
-        grep -E -A 6 '^ *# +Failed test' "$1" | head -n 60 || true
+        log_tests "$1"
     } | sed 's/^/    /'
 
     echo "    see $1"
+}
+
+# log_tests FILE: what failed tests have said.
+
+log_tests() {
+    grep -E -A 6 '^ *# +Failed test' "$1" | head -n 60 || true
 }
