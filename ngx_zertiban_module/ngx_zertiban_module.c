@@ -175,7 +175,7 @@ static ngx_command_t  ngx_zertiban_commands[] = {
       ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_zertiban_loc_conf_t, client.ssl.name),
-      NULL },
+      &ngx_zertiban_conf_name_post },
 
     { ngx_string("zertiban_ssl_server_name"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,

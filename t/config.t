@@ -207,6 +207,7 @@ my %bad_url = (
     'an IPv6 address that is none'      => '"http://[::zz]/token"',
     'a variable in the host'            => 'http://$host/token',
     'a variable in the path'            => 'http://127.0.0.1/$arg_path',
+    'a host that begins with a dot'     => 'http://.example.com/token',
 );
 
 for my $name (sort keys %bad_url) {
@@ -352,6 +353,27 @@ for my $case (@bad_values) {
 }
 
 accepted('an empty scope is accepted', location(zertiban_scope => '""'));
+
+
+# -- the name in the token endpoint's certificate
+
+accepted("$_ is accepted", location(zertiban_ssl_name => $_))
+    for qw("" idp IDP.Example.com. 192.0.2.1 2001:db8::1);
+
+my %bad_name = (
+    '.example.com' => qr/is no name of a host/,
+    '.com'         => qr/is no name of a host/,
+    'a.example:443' => qr/has a port: write the name alone/,
+    '$host'        => qr/has variables: write the name itself/,
+    '*.example.com' => qr/is a pattern: write each name in full/,
+    '"a b"'        => qr/character that is in no name of a host: write the n/,
+    '[2001:db8::1]' => qr/has brackets: write the address alone/,
+);
+
+for my $value (sort keys %bad_name) {
+    refused("zertiban_ssl_name $value is refused", 'zertiban_ssl_name',
+            location(zertiban_ssl_name => $value), $bad_name{$value});
+}
 
 
 # -- what the gate stands before

@@ -72,6 +72,29 @@ for my $name (@documents) {
 }
 
 
+# what is asked for is a location of the configurations that are shown
+
+my %served;
+
+for my $path (map { glob "$root/docs/examples/$_" } '*.conf') {
+    my $example = slurp($path =~ s{^\Q$root\E/}{}r);
+    my ($port) = $example =~ /^ *listen +127\.0\.0\.1:(\d+);/m or next;
+
+    $served{"127.0.0.1:$port$_"} = 1
+        for $example =~ /^ *location (?:= )?(\S+) \{/mg;
+}
+
+for my $name (@documents) {
+    my @asked = $text{$name} =~ m{\bcurl .*?http://(127\.0\.0\.1:\d+/\S*)}g;
+
+    # what the API has is behind "/"
+    s{^(\S+?)/pagafactu/.*}{$1/} for @asked;
+
+    is(join(' ', grep { !$served{$_} } @asked), '',
+       "what $name asks for is in an example");
+}
+
+
 # what is shown in brief
 
 sub blocks {

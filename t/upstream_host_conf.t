@@ -63,6 +63,7 @@ my %bad = (
     '[2001:db8::1]' => qr/is an address/,
     'any api.example' => qr/"any" stands alone/,
     'api.example any' => qr/"any" stands alone/,
+    'Any' => qr/write "any"/,
 );
 
 for my $value (sort keys %bad) {

@@ -90,9 +90,14 @@ ngx_zertiban_endpoint_split(ngx_pool_t *pool, ngx_str_t *url,
         }
 
         if (!ngx_zertiban_endpoint_host_char(ch, url->data[scheme])) {
-            *err = "invalid host";
+            *err = "the host has a character that is in no name of a host";
             return NGX_ERROR;
         }
+    }
+
+    if (url->len > scheme && url->data[scheme] == '.') {
+        *err = "the host begins with a dot, write its name in full";
+        return NGX_ERROR;
     }
 
     if (end - scheme >= 5
@@ -116,7 +121,8 @@ ngx_zertiban_endpoint_split(ngx_pool_t *pool, ngx_str_t *url,
     u->no_resolve = 1;
 
     if (ngx_parse_url(pool, u) != NGX_OK) {
-        *err = u->err ? u->err : NULL;
+        *err = u->err ? "it must have a host, and a port of 1 to 65535 if any"
+                      : NULL;
         return NGX_ERROR;
     }
 

@@ -21,11 +21,13 @@ static ngx_uint_t ngx_zertiban_conf_uuid(ngx_str_t *value);
 static char *ngx_zertiban_conf_verify(ngx_conf_t *cf, void *post, void *data);
 static char *ngx_zertiban_conf_timeout(ngx_conf_t *cf, void *post, void *data);
 static char *ngx_zertiban_conf_text(ngx_conf_t *cf, void *post, void *data);
+static char *ngx_zertiban_conf_name(ngx_conf_t *cf, void *post, void *data);
 
 
 ngx_conf_post_t  ngx_zertiban_conf_verify_post = { ngx_zertiban_conf_verify };
 ngx_conf_post_t  ngx_zertiban_conf_timeout_post = { ngx_zertiban_conf_timeout };
 ngx_conf_post_t  ngx_zertiban_conf_text_post = { ngx_zertiban_conf_text };
+ngx_conf_post_t  ngx_zertiban_conf_name_post = { ngx_zertiban_conf_name };
 
 
 char *
@@ -634,6 +636,36 @@ ngx_zertiban_conf_text(ngx_conf_t *cf, void *post, void *data)
     ngx_zertiban_text_t *text = data;
 
     ngx_zertiban_place_set(&text->place, cf);
+
+    return NGX_CONF_OK;
+}
+
+
+/* OpenSSL takes one that begins with a dot for all names that end so */
+
+static char *
+ngx_zertiban_conf_name(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_str_t *name = data;
+
+    char       *err;
+    ngx_str_t  *value;
+
+    if (name->len == 0 || ngx_zertiban_hosts_address(name)) {
+        return NGX_CONF_OK;
+    }
+
+    err = (name->data[0] == '[') ? "has brackets: write the address alone"
+                                 : ngx_zertiban_hosts_check(name);
+
+    if (err) {
+        value = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" has an invalid value: \"%V\" %s",
+                           &value[0], name, err);
+        return NGX_CONF_ERROR;
+    }
 
     return NGX_CONF_OK;
 }

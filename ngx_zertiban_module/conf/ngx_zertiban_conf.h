@@ -208,12 +208,13 @@ char *ngx_zertiban_conf_both(ngx_conf_t *cf, char *other);
 
 /*
  * warns of "zertiban_ssl_verify off", refuses a timeout of nothing, sets the
- * place of a ngx_zertiban_text_t
+ * place of a ngx_zertiban_text_t, refuses what is in no certificate
  */
 
 extern ngx_conf_post_t  ngx_zertiban_conf_verify_post;
 extern ngx_conf_post_t  ngx_zertiban_conf_timeout_post;
 extern ngx_conf_post_t  ngx_zertiban_conf_text_post;
+extern ngx_conf_post_t  ngx_zertiban_conf_name_post;
 
 /*
  * RFC 9110, section 5.5, and what a tenant may be: 1 to 128 visible ASCII

@@ -35,7 +35,13 @@ ngx_zertiban_hosts_create(ngx_pool_t *pool, ngx_str_t *values, ngx_uint_t n,
 
         *bad = i;
 
-        if (values[i].len == 3 && ngx_strncmp(values[i].data, "any", 3) == 0) {
+        if (values[i].len == 3
+            && ngx_strncasecmp(values[i].data, (u_char *) "any", 3) == 0)
+        {
+            if (ngx_strncmp(values[i].data, "any", 3) != 0) {
+                *err = "is no name of a host: write \"any\"";
+                return NULL;
+            }
 
             if (n != 1) {
                 *err = "stands alone: remove it, or the names";
@@ -66,7 +72,6 @@ char *
 ngx_zertiban_hosts_check(ngx_str_t *name)
 {
     char       *err;
-    u_char      addr[16];
     size_t      i;
     ngx_str_t   s;
 
@@ -76,10 +81,7 @@ ngx_zertiban_hosts_check(ngx_str_t *name)
         return "is empty: write a name";
     }
 
-    if (ngx_inet_addr(s.data, s.len) != INADDR_NONE
-        || ngx_inet6_addr(s.data, s.len, addr) == NGX_OK
-        || s.data[0] == '[')
-    {
+    if (ngx_zertiban_hosts_address(&s) || s.data[0] == '[') {
         return "is an address, which nginx verifies no certificate for: "
                "write the name that is in the certificate";
     }
@@ -104,6 +106,16 @@ ngx_zertiban_hosts_check(ngx_str_t *name)
     }
 
     return NULL;
+}
+
+
+ngx_uint_t
+ngx_zertiban_hosts_address(ngx_str_t *name)
+{
+    u_char  addr[16];
+
+    return ngx_inet_addr(name->data, name->len) != INADDR_NONE
+           || ngx_inet6_addr(name->data, name->len, addr) == NGX_OK;
 }
 
 
@@ -138,7 +150,8 @@ ngx_zertiban_hosts_char(u_char ch)
         return "is a pattern: write each name in full";
 
     default:
-        return "has a character that is in no name of a host";
+        return "has a character that is in no name of a host: write the name "
+               "alone";
     }
 }
 
