@@ -142,7 +142,18 @@ ngx_zertiban_wait_handler(ngx_event_t *ev)
         return;
     }
 
-    rc = ev->timedout ? NGX_ABORT : ngx_zertiban_keeper_token(ctx->credential);
+    if (!ev->timedout) {
+        rc = ngx_zertiban_keeper_token(ctx->credential);
+
+    } else if (ngx_zertiban_keeper_look(ctx->credential, 0) == NGX_OK) {
+
+        /* it came in this turn: timers expire before what was posted */
+
+        rc = NGX_OK;
+
+    } else {
+        rc = NGX_ABORT;
+    }
 
     if (rc == NGX_AGAIN) {
         ngx_zertiban_waiters_join(ctx->credential, &wait->waiter);

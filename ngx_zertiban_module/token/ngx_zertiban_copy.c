@@ -61,6 +61,8 @@ ngx_zertiban_copy_get(ngx_zertiban_copies_t *copies,
 
         copy->owner = owner;
         copy->generation = 0;
+        copy->usable = ngx_current_msec;
+        copy->value.len = 0;
 
         *owner = copy;
     }
@@ -118,7 +120,6 @@ ngx_zertiban_copy_alloc(ngx_zertiban_copies_t *copies, size_t size)
         return NULL;
     }
 
-    copy->value.len = 0;
     copy->value.data = (u_char *) copy + sizeof(ngx_zertiban_copy_t);
     copy->size = size;
 

@@ -190,7 +190,8 @@ ngx_zertiban_keeper_sweep_handler(ngx_event_t *ev)
 
 
 ngx_int_t
-ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential)
+ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential,
+    ngx_uint_t fetch)
 {
     ngx_zertiban_ask_t    ask;
     ngx_zertiban_copy_t  *copy;
@@ -214,9 +215,9 @@ ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential)
     ngx_memzero(&ask, sizeof(ngx_zertiban_ask_t));
 
     ask.copy = 1;
-    ask.waits = 1;
+    ask.waits = fetch;
     ask.refresh = !ngx_exiting;
-    ask.fetch = 1;
+    ask.fetch = fetch;
 
     ngx_zertiban_keeper_arm_sweep(ngx_zertiban_credential_set(credential));
 
@@ -431,6 +432,10 @@ ngx_zertiban_keeper_found(ngx_zertiban_credential_t *credential,
         return;
     }
 
+    /* from now on the zone says when it goes */
+
+    credential->handed = 0;
+
     /* it is there, and so this cannot fail; it is the last copied one now */
 
     (void) ngx_zertiban_copy_get(&credentials->copies, &credential->copy,
@@ -455,6 +460,19 @@ ngx_zertiban_keeper_found(ngx_zertiban_credential_t *credential,
     }
 
     credential->fresh = fresh;
+}
+
+
+/* it was refused to all who have waited for it as well */
+
+ngx_int_t
+ngx_zertiban_keeper_drop(ngx_zertiban_credential_t *credential,
+    ngx_atomic_uint_t generation)
+{
+    credential->handed = 0;
+
+    return ngx_zertiban_zone_drop(ngx_zertiban_credential_zone(credential),
+                                  credential->key, generation);
 }
 
 

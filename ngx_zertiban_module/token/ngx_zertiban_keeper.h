@@ -20,7 +20,8 @@ void ngx_zertiban_keeper_stop(ngx_zertiban_credentials_t *credentials);
 
 /*
  * Sees, for a request, that there is a token, and starts the exchange if this
- * worker is to.  Takes no lock while the worker's copy is current.
+ * worker is to.  Takes no lock while the worker's copy is current.  Without
+ * "fetch" it does not start one, nor say that somebody waits.
  *
  * Returns
  *     NGX_OK        copy->value is the header's value, until the next look
@@ -34,9 +35,10 @@ void ngx_zertiban_keeper_stop(ngx_zertiban_credentials_t *credentials);
     (((c)->copy                                                               \
       && (c)->copy->generation == (c)->node->generation                       \
       && ngx_zertiban_before(ngx_current_msec, (c)->fresh))                   \
-     ? NGX_OK : ngx_zertiban_keeper_look(c))
+     ? NGX_OK : ngx_zertiban_keeper_look(c, 1))
 
-ngx_int_t ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential);
+ngx_int_t ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential,
+    ngx_uint_t fetch);
 
 /*
  * Drops the token of "generation", which the API has not accepted, if it is
@@ -46,9 +48,8 @@ ngx_int_t ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential);
  * NGX_DECLINED if the token is too young, and stays.
  */
 
-#define ngx_zertiban_keeper_drop(c, generation)                               \
-    ngx_zertiban_zone_drop(ngx_zertiban_credential_zone(c), (c)->key,         \
-                           generation)
+ngx_int_t ngx_zertiban_keeper_drop(ngx_zertiban_credential_t *credential,
+    ngx_atomic_uint_t generation);
 
 /*
  * Has the token of "generation" replaced soon, if it is the current one and at
