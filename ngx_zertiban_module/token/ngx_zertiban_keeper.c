@@ -215,9 +215,9 @@ ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential,
     ngx_memzero(&ask, sizeof(ngx_zertiban_ask_t));
 
     ask.copy = 1;
-    ask.waits = fetch;
+    ask.waits = fetch ? 1 : 0;
     ask.refresh = !ngx_exiting;
-    ask.fetch = fetch;
+    ask.fetch = fetch ? 1 : 0;
 
     ngx_zertiban_keeper_arm_sweep(ngx_zertiban_credential_set(credential));
 
