@@ -10,7 +10,7 @@ targets := credential endpoint form headers out pairs request response \
 
 folders := $(MODULE) $(wildcard $(MODULE)/*/.)
 sources := $(wildcard $(folders:%=%/*.h) $(FUZZ)/*.h) $(OBJS)/Makefile
-frame   := $(OUT)/fuzz.o $(OUT)/fuzz_json.o
+frame   := $(OUT)/fuzz.o $(OUT)/fuzz_json.o $(OUT)/fuzz_zone.o
 libs    := $(shell grep -oE '[[:space:]]-l[a-z0-9_-]+' $(OBJS)/Makefile) -lcjson
 
 compile  = $(CC) -c $(CFLAGS) $(ALL_INCS) $(folders:%=-I %) -o $@
