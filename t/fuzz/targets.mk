@@ -5,7 +5,7 @@
 
 rooms   := counters demand endpoint file form headers identity life node out \
            pairs request response secret shm survey token tries zone
-targets := credential endpoint form headers out pairs request response \
+targets := credential delays endpoint form headers out pairs request response \
            retry_after token zone
 
 folders := $(MODULE) $(wildcard $(MODULE)/*/.)
