@@ -167,6 +167,27 @@ is($t->get('/?client=more-1')->{status}, 200, 'then there is room again');
 $t->finish();
 
 
+# of many connections it is less than a quarter
+
+$t = start_nginx();
+$idp->hold();
+
+@waiting = map { $t->start('GET', "/?client=each-$_") } 1 .. 256;
+
+wait_until { $idp->held() == 256 } or die 'exchanges have not begun';
+
+is($t->get('/?client=no-more')->{status}, 503, 'at most 256 are in flight');
+is(count_of(map { /: (\d+) token requests are in flight/ } $t->error_log()),
+   '256: 1', 'which the log says');
+
+$idp->release();
+
+is(count_of(map { $_->response()->{status} } @waiting), '200: 256',
+   'all of them bring their tokens');
+
+$t->finish();
+
+
 # what the configuration names has a quarter of these for itself
 
 $idp->hold();
