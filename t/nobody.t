@@ -211,6 +211,8 @@ $t->finish();
 $t = start_nginx();
 $idp->answer(Zertiban::IdP::json(401, error => 'invalid_client'));
 
+my $begun = now();
+
 is(count_of(map { $t->get("/?client=bad-$_")->{status} } 1 .. 50), '502: 50',
    'fifty credentials are refused');
 is(count_of(map { /\[(\w+)\]/ } $t->error_log(qr/no new token for client/)),
@@ -219,6 +221,7 @@ is(count_of(map { /\[(\w+)\]/ } $t->error_log(qr/no new token for client/)),
 my $more = qr/\[error\].* no token for 49 more new credentials/;
 
 ok(wait_until(sub { $t->error_log($more) }, 12), 'and then their number');
+cmp_ok(now() - $begun, '>', 9, 'after ten seconds');
 
 # until the longest first delay is over
 wait_until { 0 } 1;
