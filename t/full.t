@@ -227,6 +227,12 @@ my @times = map { $_->{time} } grep { $_->{client_id} eq 'soon' }
 is(scalar @times, 2, 'is asked for again');
 cmp_ok($times[1] - $times[0], '>', 0.95, 'but not within a second');
 
+# others have gone for it
+@lines = $t->error_log(qr/\[warn\].*tokens that had not expired/);
+
+ok(@lines && !grep({ $_ < 9 } gaps_between(@lines)),
+   'of which the log says no more for ten seconds') or diag(@lines);
+
 $t->finish();
 
 

@@ -167,6 +167,27 @@ is($t->get('/?client=more-1')->{status}, 200, 'then there is room again');
 $t->finish();
 
 
+# of many connections it is less than a quarter
+
+$t = start_nginx();
+$idp->hold();
+
+@waiting = map { $t->start('GET', "/?client=each-$_") } 1 .. 256;
+
+wait_until { $idp->held() == 256 } or die 'exchanges have not begun';
+
+is($t->get('/?client=no-more')->{status}, 503, 'at most 256 are in flight');
+is(count_of(map { /: (\d+) token requests are in flight/ } $t->error_log()),
+   '256: 1', 'which the log says');
+
+$idp->release();
+
+is(count_of(map { $_->response()->{status} } @waiting), '200: 256',
+   'all of them bring their tokens');
+
+$t->finish();
+
+
 # what the configuration names has a quarter of these for itself
 
 $idp->hold();
@@ -190,6 +211,8 @@ $t->finish();
 $t = start_nginx();
 $idp->answer(Zertiban::IdP::json(401, error => 'invalid_client'));
 
+my $begun = now();
+
 is(count_of(map { $t->get("/?client=bad-$_")->{status} } 1 .. 50), '502: 50',
    'fifty credentials are refused');
 is(count_of(map { /\[(\w+)\]/ } $t->error_log(qr/no new token for client/)),
@@ -198,6 +221,7 @@ is(count_of(map { /\[(\w+)\]/ } $t->error_log(qr/no new token for client/)),
 my $more = qr/\[error\].* no token for 49 more new credentials/;
 
 ok(wait_until(sub { $t->error_log($more) }, 12), 'and then their number');
+cmp_ok(now() - $begun, '>', 9, 'after ten seconds');
 
 # until the longest first delay is over
 wait_until { 0 } 1;

@@ -13,11 +13,16 @@ use Zertiban::Test;
 my $api = Zertiban::API->new();
 my $far = Zertiban::IdP->new();
 my $idp = Zertiban::IdP->new();
+my $revoked = Zertiban::IdP->new();
 my $t = Zertiban::Nginx->new(workers => 1);
 my $ca = Zertiban::CA->new($t->dir(), 'root');
 my ($certificate, $key) = $ca->sign('far');    # of no address
 
 $far->{tls} = { SSL_cert_file => $certificate, SSL_key_file => $key };
+
+($certificate, $key) = $ca->sign('revoked', san => 'IP:127.0.0.1');
+
+$revoked->{tls} = { SSL_cert_file => $certificate, SSL_key_file => $key };
 
 $t->run(<<'EOF', API => $api->address(), IDP => $idp->url(),
     server {
@@ -40,6 +45,19 @@ $t->run(<<'EOF', API => $api->address(), IDP => $idp->url(),
 
         location /open/too {
             zertiban_ssl_verify off;
+            proxy_pass http://%%API%%;
+        }
+
+        location /unlisted {
+            zertiban_token_endpoint %%REVOKED%%;
+            zertiban_ssl_trusted_certificate %%CA%%;
+            proxy_pass http://%%API%%;
+        }
+
+        location /listed {
+            zertiban_token_endpoint %%REVOKED%%;
+            zertiban_ssl_trusted_certificate %%CA%%;
+            zertiban_ssl_crl %%CRL%%;
             proxy_pass http://%%API%%;
         }
 
@@ -76,7 +94,8 @@ $t->run(<<'EOF', API => $api->address(), IDP => $idp->url(),
         }
     }
 EOF
-    FAR => $far->url());
+    FAR => $far->url(), REVOKED => $revoked->url(),
+    CA => $ca->certificate(), CRL => $ca->crl('revoked'));
 
 
 sub status {
@@ -95,6 +114,15 @@ for my $order ([qw(verified open)], [qw(open verified)]) {
     is($far->count($client), 1, 'which sends no secret');
     is(status('/open/too', $client), 200, 'and one that trusts all as well');
     is($far->count($client), 1, 'shares the token');
+}
+
+for my $order ([qw(listed unlisted)], [qw(unlisted listed)]) {
+    my $client = "first-$order->[0]";
+    my %status = map { $_ => status("/$_", $client) } @$order;
+
+    is($status{unlisted}, 200, "$order->[0] first: a location without a list");
+    is($status{listed}, 503, 'is none that knows who was revoked');
+    is($revoked->count($client), 1, 'which sends no secret');
 }
 
 is(status($_, 'times'), 200, "$_: a token") for qw(/short /long);

@@ -5,12 +5,12 @@
 
 rooms   := counters demand endpoint file form headers identity life node out \
            pairs request response secret shm survey token tries zone
-targets := credential endpoint form headers out pairs request response \
+targets := credential delays endpoint form headers out pairs request response \
            retry_after token zone
 
 folders := $(MODULE) $(wildcard $(MODULE)/*/.)
 sources := $(wildcard $(folders:%=%/*.h) $(FUZZ)/*.h) $(OBJS)/Makefile
-frame   := $(OUT)/fuzz.o $(OUT)/fuzz_json.o
+frame   := $(OUT)/fuzz.o $(OUT)/fuzz_json.o $(OUT)/fuzz_zone.o
 libs    := $(shell grep -oE '[[:space:]]-l[a-z0-9_-]+' $(OBJS)/Makefile) -lcjson
 
 compile  = $(CC) -c $(CFLAGS) $(ALL_INCS) $(folders:%=-I %) -o $@

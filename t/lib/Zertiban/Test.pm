@@ -16,8 +16,8 @@ use Zertiban::IdP;
 use Zertiban::Loop qw(now wait_until);
 use Zertiban::Nginx;
 
-our @EXPORT = (qw(now wait_until count_of comes_again curl start_curl
-                  curl_output),
+our @EXPORT = (qw(now wait_until count_of gaps_between comes_again curl
+                  start_curl curl_output),
                @Test::More::EXPORT);
 
 
@@ -30,6 +30,18 @@ sub count_of {
     $n{$_ // ''}++ for @values;
 
     return join ', ', map { "$_: $n{$_}" } sort keys %n;
+}
+
+
+# seconds from each line of an error log to the next one
+
+sub gaps_between {
+    my (@lines) = @_;
+
+    my @times = map { m{^\S+ (\d+):(\d+):(\d+) }
+                      ? $1 * 3600 + $2 * 60 + $3 : () } @lines;
+
+    return map { ($times[$_] - $times[$_ - 1]) % 86400 } 1 .. $#times;
 }
 
 
