@@ -208,6 +208,13 @@ fuzz_host(char *text, fuzz_url_t *u)
                ? NGX_ERROR : NGX_DECLINED;
     }
 
+    if (text[0] == '.') {
+
+        /* OpenSSL would take it for all names that end so */
+
+        return NGX_ERROR;
+    }
+
     if (strspn(text, "-._0123456789"
                      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
         != len)
