@@ -14,6 +14,7 @@ use Zertiban::CA;
 
 my $nginx = Zertiban::Nginx::binary();
 my $load = Zertiban::Nginx::load_module();
+my $user = Zertiban::Nginx::user();
 my $dir = tempdir(CLEANUP => 1);
 my $ca = Zertiban::CA->new($dir, 'ca');
 
@@ -201,6 +202,7 @@ sub check {
     open my $out, '>', "$dir/nginx.conf" or die "$dir/nginx.conf: $!";
     print $out <<"EOF";
 pid $dir/nginx.pid;
+$user
 $load
 events { }
 http {

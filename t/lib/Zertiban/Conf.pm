@@ -117,8 +117,8 @@ sub check {
 
     $conf = http([], [], $conf) if $conf !~ /^http/;
 
-    save("$dir/nginx.conf", join "\n", "pid $dir/nginx.pid;", $load,
-         'events { }', $conf, '');
+    save("$dir/nginx.conf", join "\n", "pid $dir/nginx.pid;",
+         Zertiban::Nginx::user(), $load, 'events { }', $conf, '');
 
     my $out = qx($nginx -t -p $dir/ -e stderr -c nginx.conf 2>&1);
     my $status = $?;

@@ -122,7 +122,7 @@ sub value {
     return $self->{values}{$name} if defined $self->{values}{$name};
 
     return $self->port($1 // '') if $name =~ /^PORT(?:_(\w+))?$/;
-    return $> == 0 ? 'user root;' : '' if $name eq 'USER';
+    return user() if $name eq 'USER';
     return $self->{workers} if $name eq 'WORKERS';
     return $self->{connections} if $name eq 'CONNECTIONS';
     return $self->{daemon} if $name eq 'DAEMON';
@@ -130,6 +130,13 @@ sub value {
     return $self->load() if $name eq 'LOAD';
 
     die "no value for %%$name%%";
+}
+
+
+# the user that nginx was built for may not be there
+
+sub user {
+    return $> == 0 ? 'user root;' : '';
 }
 
 
