@@ -463,19 +463,6 @@ ngx_zertiban_keeper_found(ngx_zertiban_credential_t *credential,
 }
 
 
-/* it was refused to all who have waited for it as well */
-
-ngx_int_t
-ngx_zertiban_keeper_drop(ngx_zertiban_credential_t *credential,
-    ngx_atomic_uint_t generation)
-{
-    credential->handed = 0;
-
-    return ngx_zertiban_zone_drop(ngx_zertiban_credential_zone(credential),
-                                  credential->key, generation);
-}
-
-
 void
 ngx_zertiban_keeper_doubt(ngx_zertiban_credential_t *credential,
     ngx_atomic_uint_t generation)

@@ -48,8 +48,9 @@ ngx_int_t ngx_zertiban_keeper_look(ngx_zertiban_credential_t *credential,
  * NGX_DECLINED if the token is too young, and stays.
  */
 
-ngx_int_t ngx_zertiban_keeper_drop(ngx_zertiban_credential_t *credential,
-    ngx_atomic_uint_t generation);
+#define ngx_zertiban_keeper_drop(c, generation)                               \
+    ngx_zertiban_zone_drop(ngx_zertiban_credential_zone(c), (c)->key,         \
+                           generation)
 
 /*
  * Has the token of "generation" replaced soon, if it is the current one and at
