@@ -249,6 +249,16 @@ ngx_zertiban_endpoint_loopback(ngx_url_t *u)
 }
 
 
+ngx_uint_t
+ngx_zertiban_endpoint_address(u_char *host, size_t len)
+{
+    u_char  addr[16];
+
+    return ngx_inet_addr(host, len) != INADDR_NONE
+           || ngx_inet6_addr(host, len, addr) == NGX_OK;
+}
+
+
 ngx_int_t
 ngx_zertiban_endpoint_resolve(ngx_pool_t *pool,
     ngx_zertiban_endpoint_t *endpoint, char **err)

@@ -50,6 +50,10 @@ ngx_int_t ngx_zertiban_endpoint_parse(ngx_pool_t *pool, ngx_str_t *url,
 ngx_int_t ngx_zertiban_endpoint_resolve(ngx_pool_t *pool,
     ngx_zertiban_endpoint_t *endpoint, char **err);
 
+/* whether a host is an address of IPv4 or IPv6, without brackets */
+
+ngx_uint_t ngx_zertiban_endpoint_address(u_char *host, size_t len);
+
 
 /* whether what is sent to an address stays on this machine */
 

@@ -323,7 +323,6 @@ ngx_zertiban_ssl_connection(ngx_connection_t *c, ngx_zertiban_ssl_conf_t *conf,
 {
     int                 rc;
     char               *name;
-    u_char              addr[16], *p;
     size_t              len;
     ngx_uint_t          literal;
     X509_VERIFY_PARAM  *param;
@@ -340,11 +339,8 @@ ngx_zertiban_ssl_connection(ngx_connection_t *c, ngx_zertiban_ssl_conf_t *conf,
         return NGX_ERROR;
     }
 
-    p = (u_char *) name;
     len = ngx_strlen(name);
-
-    literal = (ngx_inet_addr(p, len) != INADDR_NONE
-               || ngx_inet6_addr(p, len, addr) == NGX_OK);
+    literal = ngx_zertiban_endpoint_address((u_char *) name, len);
 
     if (conf->server_name && !literal
         && SSL_set_tlsext_host_name(c->ssl->connection, name) == 0)

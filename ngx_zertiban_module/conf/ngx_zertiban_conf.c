@@ -651,7 +651,9 @@ ngx_zertiban_conf_name(ngx_conf_t *cf, void *post, void *data)
     char       *err;
     ngx_str_t  *value;
 
-    if (name->len == 0 || ngx_zertiban_hosts_address(name)) {
+    if (name->len == 0
+        || ngx_zertiban_endpoint_address(name->data, name->len))
+    {
         return NGX_CONF_OK;
     }
 

@@ -7,6 +7,7 @@
 
 
 #include "ngx_zertiban_hosts.h"
+#include "ngx_zertiban_endpoint.h"
 
 
 static char *ngx_zertiban_hosts_char(u_char ch);
@@ -81,7 +82,7 @@ ngx_zertiban_hosts_check(ngx_str_t *name)
         return "is empty: write a name";
     }
 
-    if (ngx_zertiban_hosts_address(&s) || s.data[0] == '[') {
+    if (ngx_zertiban_endpoint_address(s.data, s.len) || s.data[0] == '[') {
         return "is an address, which nginx verifies no certificate for: "
                "write the name that is in the certificate";
     }
@@ -106,16 +107,6 @@ ngx_zertiban_hosts_check(ngx_str_t *name)
     }
 
     return NULL;
-}
-
-
-ngx_uint_t
-ngx_zertiban_hosts_address(ngx_str_t *name)
-{
-    u_char  addr[16];
-
-    return ngx_inet_addr(name->data, name->len) != INADDR_NONE
-           || ngx_inet6_addr(name->data, name->len, addr) == NGX_OK;
 }
 
 

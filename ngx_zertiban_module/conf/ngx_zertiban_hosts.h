@@ -40,10 +40,6 @@ ngx_zertiban_hosts_t *ngx_zertiban_hosts_create(ngx_pool_t *pool,
 
 char *ngx_zertiban_hosts_check(ngx_str_t *name);
 
-/* whether it is an address of IPv4 or IPv6, without brackets */
-
-ngx_uint_t ngx_zertiban_hosts_address(ngx_str_t *name);
-
 /* without the final dot of an absolute name; the bytes are those of "name" */
 
 ngx_str_t ngx_zertiban_hosts_relative(ngx_str_t *name);
