@@ -76,7 +76,7 @@ for my $name (@documents) {
 
 my %served;
 
-for my $path (map { glob "$root/docs/examples/$_" } '*.conf') {
+for my $path (glob "$root/docs/examples/*.conf") {
     my $example = slurp($path =~ s{^\Q$root\E/}{}r);
     my ($port) = $example =~ /^ *listen +127\.0\.0\.1:(\d+);/m or next;
 

@@ -285,7 +285,7 @@ my @held = map { $t->start('GET', "/?client=held-$_") } 1 .. 160;
 wait_until { $idp->held() + grep({ $_->done() } @held) == 160 }
     or die 'requests are neither refused nor do they wait';
 
-my ($long) = grep { $_->{client_id} eq 'held-1' } $idp->held();
+my ($long) = $idp->held('held-1');
 
 $long->reply(issue($long));
 

@@ -91,7 +91,6 @@ is((outcome($try))[0]{status}, 200, 'as is told to the operator');
 
 # a worker that is late: the token comes in the moment when waits end
 
-$idp->answer(sub { $idp->issue($_[0], token => "$_[0]{client_id}-" . rand) });
 $idp->hold();
 
 my @uris = map { "/short?client=late&n=$_" } 1 .. 3;
@@ -103,14 +102,12 @@ wait_until { $idp->held() == 2 } or die 'there are no exchanges';
 
 $shim->strike('STOP', 'publish', 'other-');
 
-my ($late) = grep { $_->{client_id} eq 'late' } $idp->held();
-
 $_->reply($idp->issue($_, token => 'other-token-of-it'))
-    for grep { $_ != $late } $idp->held();
+    for $idp->held('other');
 
 wait_until { $shim->hit() == $worker } or die 'the worker goes on';
 
-$late->reply($idp->issue($late));
+$_->reply($idp->issue($_)) for $idp->held('late');
 wait_until { now() > $start + 1.5 };
 kill 'CONT', $worker;
 

@@ -144,7 +144,7 @@ sub renew {
 sub exchange_of {
     my ($client) = @_;
 
-    return (grep { $_->{client_id} eq $client } $idp->held())[0];
+    return ($idp->held($client))[0];
 }
 
 

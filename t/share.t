@@ -216,11 +216,13 @@ my $stays = IO::Socket::SSL->new(
 print $stays join "\r\n", 'POST /token HTTP/1.1', 'Host: localhost',
                           'Content-Length: 29', '', $form[1];
 
-do { $_ = <$stays> // die 'no answer' } until /^{/;
+my $line;
+
+do { $line = <$stays> // die 'no answer' } until $line =~ /^{/;
 
 my ($token) = $idp->tokens('the-business');
 
-ok($_ =~ /\Q$token\E","token_type"/, 'a token for one that stays connected');
+ok($line =~ /\Q$token\E","token_type"/, 'a token for one that stays connected');
 ok(wait_until(sub {
        !grep { found($_, "$token\",\"token_type\"") } $root->workers();
    }), 'is not kept in memory as it was sent');

@@ -87,7 +87,7 @@ my @later = (start_many('/?n=1'), start_many('/?n=3'));
 is(statuses(@later), '200: 40', 'it serves while the old one leaves');
 is($idp->count('client-1'), 2, 'with a token of its own');
 
-$idp->reply($_) for grep { $_->{client_id} eq 'client-2' } $idp->held();
+$idp->reply($_) for $idp->held('client-2');
 
 is(statuses(@clients), '200: 20', 'requests of the old one are served');
 ok(wait_until(sub { $t->title($master) eq '' }, 3),

@@ -66,10 +66,13 @@ sub release {
 }
 
 
-sub held {
-    my ($self) = @_;
+# all of it, or that of one client
 
-    return grep { !$_->{answered} && !$_->{stream}{closed} }
+sub held {
+    my ($self, $client_id) = @_;
+
+    return grep { !$_->{answered} && !$_->{stream}{closed}
+                  && (!defined $client_id || $_->{client_id} eq $client_id) }
            @{$self->{requests}};
 }
 
