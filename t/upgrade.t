@@ -90,7 +90,7 @@ is($idp->count('client-1'), 2, 'with a token of its own');
 $idp->reply($_) for $idp->held('client-2');
 
 is(statuses(@clients), '200: 20', 'requests of the old one are served');
-ok(wait_until(sub { $t->title($master) eq '' }, 3),
+ok(wait_until(sub { $t->gone($master) }, 3),
    'which leaves, whatever is in flight in the background');
 
 
@@ -104,7 +104,7 @@ kill 'USR2', $master;
 my $new = wait_until {
     my ($pid) = $t->read_file('nginx.pid') =~ /\d+/g;
     $pid && $pid != $master && $t->read_file('nginx.pid.oldbin') && $pid;
-} or die 'nginx has not been upgraded';
+} or die "nginx has not been upgraded:\n" . $t->error_log();
 
 ok(wait_until(sub { $idp->count() == $exchanges + 2 }),
    'another binary asks for static credentials');
@@ -117,7 +117,7 @@ is(statuses(start_many('/static')), '200: 20', 'new ones serve');
 kill 'HUP', $master;
 wait_until { $t->workers() == 2 };
 kill 'QUIT', $new;
-wait_until { $t->title($new) eq '' }
+wait_until { $t->gone($new) }
     or die 'the new binary does not leave';
 
 is(statuses(map { start_many($_) } '/?n=1', '/?n=3', '/static',

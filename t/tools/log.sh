@@ -20,8 +20,12 @@ log_failure() {
     echo "    see $1"
 }
 
-# log_tests FILE: what failed tests have said.
+# log_tests FILE: what failed tests have said, and those that ended early.
 
 log_tests() {
-    grep -E -A 6 '^ *# +Failed test' "$1" | head -n 60 || true
+    {
+        grep -E -A 6 '^ *# +Failed test' "$1" | head -n 60
+        grep -E -B 20 '^ *# Looks like your test (exited|died)' "$1" |
+            tail -n 60
+    } || true
 }

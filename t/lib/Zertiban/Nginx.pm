@@ -284,7 +284,7 @@ sub ended {
     my $ended = waitpid($pid, WNOHANG);
 
     # after an upgrade it is no child of this process
-    return 0 if $ended == 0 || $ended < 0 && $self->title($pid) ne '';
+    return 0 if $ended == 0 || $ended < 0 && !$self->gone($pid);
 
     $self->{status} = $ended == $pid ? $? : 0;
     delete $self->{pid};
@@ -324,6 +324,20 @@ sub title {
     return $title if $log !~ / start (.*process) $pid$/m;
     return "nginx: $1" . ($log =~ / $pid#\d+: gracefully shutting down$/m
                           ? ' is shutting down' : '');
+}
+
+
+# whether a process has ended: until it has, it may have no title any more, and
+# is still the parent of its children, and holds its sockets
+
+sub gone {
+    my ($self, $pid) = @_;
+
+    open my $fh, '<', "/proc/$pid/stat" or return 1;
+
+    my ($state) = (<$fh> // '') =~ /\) ([A-Za-z]) /;
+
+    return ($state // 'Z') =~ /[ZX]/;
 }
 
 
@@ -486,7 +500,7 @@ sub kill_worker {
     my ($self, $pid) = @_;
 
     kill 'KILL', $pid;
-    wait_until { !grep { $_ == $pid } $self->processes() };
+    wait_until { $self->gone($pid) };
 }
 
 
