@@ -262,13 +262,21 @@ my @moments = map { (gaps($_))[0] } @many;
 
 diag(sprintf 'refreshed after %.3f s to %.3f s', min(@moments),
      max(@moments));
-cmp_ok(min(@moments), '>=', 2.85,
+# a worker on a busy machine may come late between start and connection
+
+@moments = sort { $a <=> $b } @moments;
+
+cmp_ok($moments[@moments / 10], '>=', 2.85,
        'no refresh is earlier than zertiban_refresh_before and 10 %');
+cmp_ok($moments[0], '>=', 2.5, 'if the machine is not too busy for it');
 cmp_ok(max(@moments), '<', 4.1, 'and none much later');
 cmp_ok(max(@moments) - min(@moments), '>', 0.1, 'they are spread');
 
-cmp_ok(min(map { gaps($_) } @early), '>=', 1.95,
+my @halves = sort { $a <=> $b } map { gaps($_) } @early;
+
+cmp_ok($halves[@halves / 10], '>=', 1.95,
        'none is before half of the lifetime, with any refresh_before');
+cmp_ok($halves[0], '>=', 1.5, 'if the machine is not too busy for it');
 cmp_ok(max(map { (gaps($_))[0] } @early), '<', 3,
        'but well before the end');
 
@@ -305,6 +313,19 @@ is(count_of(map { "$_->{status} $_->{error}" } @after),
    'until 90 % of its lifetime are over');
 
 
+# a request that comes when a token is about to end may be sent too late for it
+
+my %late = map { $_ => 1 } map { /"GET (\S+) /g }
+           $t->error_log(qr/the token has expired before the request was sent/);
+
+cmp_ok(keys %late, '<=', 5, 'few requests are as late as that');
+
+
+sub in_time {
+    return grep { !$late{$_->{uri}} } @_;
+}
+
+
 # short lifetimes
 
 for my $seconds (1, 2, 5) {
@@ -324,9 +345,9 @@ for my $seconds (1, 2, 5) {
     my @refused = grep {
         my $start = $_->{start};
         $_->{status} != 200 && !grep { abs($_->{time} - $start) < 4 } @slow;
-    } @requests;
+    } in_time(@requests);
 
-    is(join(' ', map { $_->{uri} } @refused), '',
+    is(join(' ', map { "$_->{uri} $_->{status} $_->{error}" } @refused), '',
        'and all requests are served');
 }
 
@@ -341,7 +362,7 @@ cmp_ok((gaps('cached'))[-1], '>=', 1.75, 'and later if no time was left');
 
 my %cached;
 
-for my $request ($traffic->requests('/cached')) {
+for my $request (in_time($traffic->requests('/cached'))) {
     my $when = $request->{end} < $cached[3]{time}          ? 'before'
              : $request->{start} < $cached[3]{time} + 0.05 ? ''
              : $request->{end} < $cached[5]{time}          ? 'none'
@@ -409,8 +430,6 @@ is($idp->count('left-4s'), 2, 'is refreshed once, and no more');
 
 my @gaps = sort { $a <=> $b } map { gaps($_) }
            uniq(map { $_->{client_id} } @{$idp->{requests}});
-
-# a worker on a busy machine may come late between start and connection
 
 cmp_ok($gaps[@gaps / 50], '>=', 0.95,
        'no two exchanges of a credential are within a second');
