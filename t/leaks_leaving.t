@@ -48,7 +48,7 @@ my $locations = join '', map {
     map {
         my $address = $_ eq 'connect' ? '127.0.0.1:%%FULL%%' : '%%API%%';
         my $more = ($_ eq 'stream' ? 'proxy_request_buffering off;' : '')
-                   . ($_ eq 'late' ? 'zertiban_timeout 3s;' : '')
+                   . ($_ eq 'late' ? 'zertiban_timeout 5s;' : '')
                    . ($after eq 'after' ? 'post_action @open;' : '');
 
         "        location /$after/$_ { proxy_pass http://$address; $more }\n"
@@ -236,7 +236,7 @@ $idp->release(sub {
 });
 
 # later than zertiban_timeout
-Zertiban::Loop::after(3.3, sub {
+Zertiban::Loop::after(5.3, sub {
     $_->answer($elsewhere->text(200, "late\n")) for splice @held;
 });
 
