@@ -348,6 +348,10 @@ for my $end (qw(reload kill_worker)) {
 
         is(statuses(@waiting), '200: 24', 'requests that have waited');
         $t->reload();
+
+        # those that have no slot have told all that they counted
+        wait_until { $t->processes() == 24 } or die 'old processes stay';
+
         is(since($t, $requests), result(wait => 24),
            'are none that were aborted when their processes end');
 
