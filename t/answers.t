@@ -573,10 +573,14 @@ sub failure {
     is($log->{cache}, 'error', '$zertiban_cache');
     is($log->{pid}, $worker, 'the worker lives on');
     is($api->count($uri), 0, 'the API is not asked');
+
+    # nginx may have given up before this process has read what it sent
+    wait_until { $idp->count($case) } if $case ne 'refused';
     is($idp->count($case), $case eq 'refused' ? 0 : 1, 'one exchange');
 
+    # elsewhere it is 5 s
     if ($error eq 'idp_timeout') {
-        ok($time >= 0.25 && $time < 2, 'as long as zertiban_timeout says')
+        ok($time >= 0.25 && $time < 4, 'as long as zertiban_timeout says')
             or diag("$time s");
     }
 
