@@ -8,7 +8,7 @@ use warnings;
 use Exporter qw(import);
 use JSON::PP ();
 
-our @EXPORT = qw(fingerprint start_try try_now outcome);
+our @EXPORT = qw(fingerprint start_try try_now outcome exchanges_too_soon);
 
 my @type = ('Content-Type: application/x-www-form-urlencoded');
 
@@ -49,6 +49,18 @@ sub start_try {
                          'Host: localhost', 'Connection: close',
                          'Content-Length: ' . length $body,
                          @{$o{headers}}, '', $body);
+}
+
+
+# how many exchanges had one within ten seconds before them: until then, a token
+# that works is not replaced when it is tried
+
+sub exchanges_too_soon {
+    my ($idp) = @_;
+
+    my @times = map { $_->{time} } @{$idp->{requests}};
+
+    return scalar grep { $times[$_] - $times[$_ - 1] < 9.9 } 1 .. $#times;
 }
 
 
