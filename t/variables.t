@@ -533,7 +533,15 @@ for my $case (@errors) {
 request('/short?client=silent&tenant=a',
         '504 error idp_timeout tenant-a long', 'the IdP says nothing', 0.5);
 
-is(count_of($t->read_file('logs/access-errors.log') =~ / error=(\S+)/g),
+# it is written last
+my @refused;
+
+wait_until {
+    @refused = $t->read_file('logs/access-errors.log') =~ / error=(\S+)/g;
+    grep { $_ eq 'idp_timeout' } @refused;
+};
+
+is(count_of(@refused),
    'bad_credential: 2, bad_tenant: 2, idp_bad_response: 2,'
    . ' idp_rate_limited: 2, idp_rejected_client: 2, idp_timeout: 1,'
    . ' idp_unreachable: 2', 'a log of refused requests only');
@@ -543,6 +551,9 @@ is(count_of($t->read_file('logs/access-errors.log') =~ / error=(\S+)/g),
 
 my $uri = '/one?client=silent-left&tenant=left';
 my $client = $t->start('GET', $uri);
+
+wait_until { $idp->count('client-silent-left') };
+
 my $until = now() + $held;
 
 wait_until { now() >= $until };
