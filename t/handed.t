@@ -39,7 +39,7 @@ $t->run(<<'EOF', %values);
         }
 
         location /short {
-            zertiban_timeout 1s;
+            zertiban_timeout 3s;
             proxy_pass http://%%API%%;
         }
 
@@ -108,7 +108,7 @@ $_->reply($idp->issue($_, token => 'other-token-of-it'))
 wait_until { $shim->hit() == $worker } or die 'the worker goes on';
 
 $_->reply($idp->issue($_)) for $idp->held('late');
-wait_until { now() > $start + 1.5 };
+wait_until { now() > $start + 3.5 };
 kill 'CONT', $worker;
 
 is(count_of(map { $_->response()->{status} } @waiting, $other), '200: 4',

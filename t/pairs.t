@@ -61,11 +61,15 @@ $accounts{rejected}->answer_to(OLD, Zertiban::IdP::json(400,
 $accounts{known}->answer_to(NEW, Zertiban::IdP::json(200,
                                               error => 'invalid_client'));
 
-# time passes with the first, so that none is left for the last
+# time passes with the first, so that too little is left for the last
 
-$accounts{slow}->answer_to($_, sub {
-    $_[0]->reply_after(1.2, Zertiban::Accounts::refusal());
-}) for @pairs;
+my %slow = (NEW, 0.7, OLD, 0.7, OLDER, 2.7);
+
+for my $pair (@pairs) {
+    $accounts{slow}->answer_to($pair, sub {
+        $_[0]->reply_after($slow{$pair}, Zertiban::Accounts::refusal());
+    });
+}
 
 # what is said of a pair, or of another one, may have its secret in it
 
