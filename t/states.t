@@ -513,8 +513,8 @@ story($reloading, 'left-fetching', ask('own'), exchange(1), sub {
       }, hear('reloaded'), ask('empty'), exchange(2), token(300),
       answered('empty'));
 
-story($reloading, 'left-refreshing', ask('first'), token(5),
-      answered('first'), since(3.1), see('due'), exchange(2), sub {
+story($reloading, 'left-refreshing', ask('first'), token(9),
+      answered('first'), since(5.5), see('due'), exchange(2), sub {
           $reloaded = now();
           @old = $reloading->workers();
           kill 'HUP', $reloading->{pid};
@@ -601,7 +601,7 @@ story($t, 'brief',
 story($t, 'brief-unused', ask('first'), token(1), answered('first'),
       since(0.92), ask('empty'), token(300), answered('empty'));
 
-story($t, 'lasting', ask('first'), token(2), answered('first'), since(1.4),
+story($t, 'lasting', ask('first'), token(4), answered('first'), since(2.4),
       see('valid'), token(300))->{path} =~ s/any/late/;
 
 story($t, 'lasting-unused', ask('first'), token(2), answered('first'),
@@ -611,8 +611,8 @@ story($t, 'lasting-unused', ask('first'), token(2), answered('first'),
 story($t, 'unused', ask('first'), token(2), answered('first'), since(1.95),
       ask('empty'), token(300), answered('empty'));
 
-story($t, 'slow', ask('first'), token(3), answered('first'), since(2),
-      see('refreshing'), exchange(2), since(2.8), ask('fetching'),
+story($t, 'slow', ask('first'), token(5), answered('first'), since(3.1),
+      see('refreshing'), exchange(2), since(4.6), ask('fetching'),
       pause(0.3), token(300), answered('fetching'), see('valid'));
 
 story($t, 'down', ask('fetching'), end($down), answered('fetching'),
@@ -630,8 +630,8 @@ story($t, 'shaky', ask('first'), token(10), answered('first'), since(6),
       see('delayed-on'), exchange(3), see('refreshing'), token(300),
       see('valid'));
 
-story($t, 'lost', ask('first'), token(3), answered('first'), since(2),
-      see('due'), end(later(4)), see('delayed'), since(2.8), see('failing'),
+story($t, 'lost', ask('first'), token(5), answered('first'), since(3.1),
+      see('due'), end(later(4)), see('delayed'), since(4.6), see('failing'),
       token(300));
 
 
@@ -831,7 +831,7 @@ until_exchange('used', 2, begun('used', 1), 2, 2.36,
 until_exchange('rested', 2, asked('rested', 'due'), 0, 0,
                'valid, refresh moment: due (nobody looks)');
 
-until_exchange('lasting', 2, begun('lasting', 1), 1.8, 1.8,
+until_exchange('lasting', 2, begun('lasting', 1), 3.6, 3.6,
                'valid, end of life: empty, not before');
 until_exchange('lasting-unused', 2, asked('lasting-unused', 'empty'), 0, 0,
                'valid, end of life: empty (nobody looks)');
