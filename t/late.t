@@ -219,8 +219,10 @@ wait_until { $idp->count() >= keys(%ends) + 3 };
 
 # what all these wait for comes when the tokens have expired
 
+my @accepted;
+
 Zertiban::Loop::after(LIFETIME, sub {
-    my @accepted = map { $full->accept() } @queue;
+    Zertiban::Loop::watch($full, in => sub { push @accepted, $full->accept() });
 
     $handshake->accept();
     Zertiban::Loop::watch($handshake->{listener},
