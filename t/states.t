@@ -682,7 +682,8 @@ sub longest {
 }
 
 
-# when the n-th exchange began, and when the IdP answered it
+# when the n-th exchange began, as the IdP has seen it, and not later than nginx
+# began it, and when the IdP answered it
 
 sub begun {
     my ($client, $n) = @_;
@@ -690,6 +691,15 @@ sub begun {
     my $exchange = (exchanges($client))[$n - 1];
 
     return $exchange ? $exchange->{time} : 0;
+}
+
+
+sub started {
+    my ($client, $n) = @_;
+
+    my $exchange = (exchanges($client))[$n - 1];
+
+    return $exchange ? $exchange->{stream}{since} : 0;
 }
 
 
@@ -770,7 +780,7 @@ is(told('cold', 'empty'), '200 wait 1',
 exchanges_of('cold', 1, 'fetching, look of a request: fetching');
 exchanges_of('started', 2,
              'empty, look of the timer: fetching (no request, two workers)');
-until_exchange('brief-unused', 2, begun('brief-unused', 1), 1, 1.2,
+until_exchange('brief-unused', 2, started('brief-unused', 1), 1, 1.2,
                'empty, look, within 1 s of the last start: no exchange yet');
 is(told('brief-unused', 'empty'), '200 wait 2',
    'empty, look, after 1 s: fetching (the request has waited)');
@@ -795,7 +805,7 @@ until_exchange('dead-static', 2, $died, 0, 1,
                'fetching, its owner dies: empty (the timer fetches)');
 exchanges_of('dead-static', 2,
              'fetching, its owner dies: empty, once for all timers');
-until_exchange('late-failure', 2, begun('late-failure', 1), 1.5, 1.7,
+until_exchange('late-failure', 2, started('late-failure', 1), 1.5, 1.7,
                'fetching, its deadline passes: empty, not before');
 is(told('late-failure', 'empty'), '200 wait 1',
    'fetching, its deadline passes: empty (a request that waits fetches)');
@@ -826,12 +836,12 @@ until_exchange('lost', 3, ended('lost', 2), delay('lost'), delay('lost'),
                . ' for those who were served)');
 
 is(told('used', 'valid'), '200 hit 1', 'valid, look: valid');
-until_exchange('used', 2, begun('used', 1), 2, 2.36,
+until_exchange('used', 2, started('used', 1), 2, 2.36,
                'valid, refresh moment: due, not before');
 until_exchange('rested', 2, asked('rested', 'due'), 0, 0,
                'valid, refresh moment: due (nobody looks)');
 
-until_exchange('lasting', 2, begun('lasting', 1), 3.6, 3.6,
+until_exchange('lasting', 2, started('lasting', 1), 3.6, 3.6,
                'valid, end of life: empty, not before');
 until_exchange('lasting-unused', 2, asked('lasting-unused', 'empty'), 0, 0,
                'valid, end of life: empty (nobody looks)');
@@ -845,11 +855,11 @@ is(told('unused', 'empty'), '200 wait 2',
 is(told('rested', 'due', 'refreshing'), '200 hit 1',
    'due, look of a request: refreshing');
 exchanges_of('rested', 2, 'refreshing, look of a request: refreshing');
-until_exchange('started', 2, begun('started', 1), 1.5, 1.77,
+until_exchange('started', 2, started('started', 1), 1.5, 1.77,
                'due, look of the timer: refreshing (no request)');
 ok((any { told('brief', "due-$_") eq "200 hit $_" } 1 .. 3),
    'due, look, within 1 s of the last start: due');
-until_exchange('brief', $_ + 1, begun('brief', $_), 1, 1,
+until_exchange('brief', $_ + 1, started('brief', $_), 1, 1,
                'due, look, within 1 s of the last start: no exchange yet')
     for 1 .. 3;
 is(told('leaving', 'due'), '200 hit 1',
