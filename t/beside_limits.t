@@ -81,13 +81,19 @@ $t->run(<<'EOF', API => $api->address(), IDP => $idp->url());
 EOF
 
 
-# what comes of n requests at once, and how many of them had the token
+# what comes of n requests at once, and how many of them had the token; they are
+# there before nginx sees the first one
 
 sub comes {
     my ($n, $uri, @headers) = @_;
 
     my ($client) = $uri =~ /client=(\w+)/;
+    my ($worker) = $t->workers();
+
+    kill 'STOP', $worker;
     my @clients = map { $t->start('GET', $uri, headers => \@headers) } 1 .. $n;
+    kill 'CONT', $worker;
+
     my $statuses = count_of(map { $_->response()->{status} } @clients);
     my ($token) = $idp->tokens($client);
 
