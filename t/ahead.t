@@ -24,7 +24,7 @@ my @brief = map { "brief-${_}s" } 1, 2, 5;
 my @used = map { "used-${_}s" } 1, 2, 5;
 my @many = map { "many$_-4s" } 1 .. 30;
 my @early = map { "early$_-4s" } 1 .. 10;
-my @static = ('idle-3s', 'busy-3s', 'held-12s', 'failing-4s', 'cached',
+my @static = ('idle-3s', 'busy-3s', 'held-12s', 'failing-6s', 'cached',
               @brief, @used, @early);
 
 # tokens of this location are refreshed after 4 s and usable for 5.4 s; the
@@ -176,7 +176,7 @@ $traffic->every(0.2, "/any?client=dynamic-$_") for '1s', '2s', '5s';
 $traffic->every(0.2, '/busy-3s', 8);
 $traffic->every(0.2, '/any?client=shared-3s', 4);
 $traffic->every(0.2, '/held-12s', 4);
-$traffic->every(0.1, '/failing-4s');
+$traffic->every(0.1, '/failing-6s');
 $traffic->every(0.2, '/any?client=slow-1s');
 $traffic->every((/sparse(\d+)/)[0] / 10, $_) for @sparse;
 
@@ -298,9 +298,9 @@ isnt($token{$held[-1]{uri}}, $token{$held[0]{uri}},
 
 # a refresh that fails
 
-my ($first, @failed) = exchanges('failing-4s');
-my $end = $first->{time} + 0.9 * 4;
-my @failing = $traffic->requests('/failing-4s');
+my ($first, @failed) = exchanges('failing-6s');
+my $end = $first->{time} + 0.9 * 6;
+my @failing = $traffic->requests('/failing-6s');
 my @before = grep { $_->{end} < $end - 0.1 } @failing;
 my @after = grep { $_->{start} > $end + 0.01 } @failing;
 
