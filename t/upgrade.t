@@ -90,7 +90,7 @@ is($idp->count('client-1'), 2, 'with a token of its own');
 $idp->reply($_) for $idp->held('client-2');
 
 is(statuses(@clients), '200: 20', 'requests of the old one are served');
-ok(wait_until(sub { $t->gone($master) }, 3),
+ok(wait_until(sub { $t->gone($master) }),
    'which leaves, whatever is in flight in the background');
 
 
@@ -111,7 +111,7 @@ ok(wait_until(sub { $idp->count() == $exchanges + 2 }),
 
 kill 'WINCH', $master;
 
-ok(wait_until(sub { !$t->processes() }, 3), 'old workers leave');
+ok(wait_until(sub { !$t->processes() }), 'old workers leave');
 is(statuses(start_many('/static')), '200: 20', 'new ones serve');
 
 kill 'HUP', $master;
