@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use JSON::PP qw(decode_json);
 use List::Util qw(max min sum uniq);
 
 use Zertiban::Loop qw(after);
@@ -106,7 +107,8 @@ my $locations = join '', (map { location($_, $_) } @static),
     (map { location($_, $_, 'zertiban_refresh_before 1s;') } @many),
     location('twice/1', 'twice-300s'), location('twice/2', 'twice-300s'),
     location('any', '$arg_client'),
-    location('late', '$arg_client', 'zertiban_refresh_before 2s;');
+    location('late', '$arg_client', 'zertiban_refresh_before 2s;'),
+    '        location = /status { zertiban_status; }';
 
 $t->run(<<"EOF", API => $api->address(), IDP => $idp->url());
     server {
@@ -168,7 +170,12 @@ is(join(' ', grep { !$static{$_} } map { $_->{client_id} }
 
 # ten seconds, as soon as the last answer has been read
 
-wait_until { now() > $start + 0.3 };
+wait_until {
+    my $status = decode_json($t->get('/status')->{body});
+    my %up = map { $_->{client_id} => $_->{up} } @{$status->{credentials}};
+
+    !grep { !$up{$_} } @lasting
+} or die 'there are credentials without a token';
 
 $traffic->send("/twice/$_", 30) for 1, 2;
 $traffic->every(0.2, "/$_") for 'cached', @used;
