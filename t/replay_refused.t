@@ -217,8 +217,8 @@ sub sockets {
 my @streamed = qw(stream stream-early h2 h2-early grpc);
 my @leaving = qw(close reset upload h2-close h2-cancel moment);
 
-$tokens->warm(qw(off status upgrade), @streamed, @leaving,
-              grep { $_ ne 'brief' } keys %cases);
+# with more than a second for each
+$tokens->warm(qw(off status upgrade), @streamed, @leaving, keys %cases);
 is($t->get('/brief/warm?client=brief')->{status}, 200,
    'each client has a token');
 
@@ -368,7 +368,13 @@ for my $name (sort keys %cases) {
 
     is(seen($t->get("$uri&then")), "$status error $error",
        'the next request sees the same');
-    is($api->count("$uri&then") . $idp->count($name), '02', 'at once');
+
+    # a second later the IdP may be asked again
+    my @times = map { $_->{time} } grep { $_->{client_id} eq $name }
+                @{$idp->{requests}};
+
+    is($api->count("$uri&then") . grep({ $_ < $times[1] + 0.95 } @times), '02',
+       'at once');
 }
 
 is($open->last('/sorry') && $open->last('/sorry')->token(), '',
