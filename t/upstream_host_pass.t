@@ -231,7 +231,7 @@ $t->run(<<'EOF',
         location /cached {
             proxy_cache cache;
             proxy_cache_key $uri;
-            proxy_cache_valid 200 1s;
+            proxy_cache_valid 200 4s;
             proxy_cache_use_stale error timeout;
             proxy_pass http://$arg_to;
         }
