@@ -17,10 +17,12 @@ use Test::More ();
 use Zertiban::Nginx;
 
 my $pid = $$;
-our $tmp;    # lives as long as the test
+
+# live as long as the test, or the ports would be free for others
+our ($reserved, $tmp);
 
 BEGIN {
-    my $reserved = Zertiban::Nginx->new();
+    $reserved = Zertiban::Nginx->new();
 
     $ENV{"TEST_NGINX_${_}_PORT"} //= $reserved->port($_)
         for qw(SERVER IDP API);
