@@ -44,6 +44,7 @@ sub config {
     zertiban_client_id client;
     zertiban_client_secret secret-of-client;
     zertiban_tenant_id tenant;
+    zertiban_timeout 60s;
 
     server {
         listen 127.0.0.1:%%PORT%%;
