@@ -171,6 +171,7 @@ for my $of (@both) {
 
 wait_until { now() > $start + 6.7 };
 
+$_->{traffic}->stop() for @both;
 $_->{traffic}->finish() for @both;
 
 

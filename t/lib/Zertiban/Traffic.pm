@@ -63,6 +63,15 @@ sub resume {
 }
 
 
+# no more are sent
+
+sub stop {
+    my ($self) = @_;
+
+    $self->{finished} = 1;
+}
+
+
 # returns as soon as all requests have ended and are logged
 
 sub finish {
@@ -70,7 +79,7 @@ sub finish {
 
     my (%logged, %fields);
 
-    $self->{finished} = 1;
+    $self->stop();
 
     for my $request (@{$self->{sent}}) {
         my $response = (delete $request->{client})->response();
