@@ -224,7 +224,8 @@ is(my @late = lines('warn', 'late'), 1,
 
 # both workers know that it is refused, from the first attempt on
 
-is($accounts{spare}->tried(NEW), 3, 'the other one was tried twice again');
+ok(wait_until(sub { $accounts{spare}->tried(NEW) == 3 }),
+   'the other one was tried twice again');
 is($accounts{spare}->tried(OLD), 1, 'as well, with a token that stays');
 is(@warned = lines('warn', 'spare'), 1, 'without another warning');
 
