@@ -269,6 +269,7 @@ my @moments = map { (gaps($_))[0] } @many;
 
 diag(sprintf 'refreshed after %.3f s to %.3f s', min(@moments),
      max(@moments));
+
 # a worker on a busy machine may come late between start and connection
 
 @moments = sort { $a <=> $b } @moments;

@@ -112,7 +112,7 @@ for my $client (@clients) {
 
 ($exchange) = grep { ($_->{client_id} // '') eq 'two' } @{$idp->{requests}};
 
-my ($owner) = $t->workers_of($exchange->{stream}{peer_port});
+my ($owner) = $t->workers_of($exchange->{stream});
 my ($own) = grep { $_->{worker} == $owner } @clients;
 my ($other) = grep { $_->{worker} != $owner } @clients;
 

@@ -418,7 +418,7 @@ for my $case (
 
     my ($held) = wait_until { ($idp->held())[0] };
     my $before = $idp->count();
-    my ($owner) = $t->workers_of($held->{stream}{peer_port});
+    my ($owner) = $t->workers_of($held->{stream});
 
     # the next refresh is held again
     $idp->answer(undef, sub { return });

@@ -67,7 +67,7 @@ EOT
 sub owner {
     my ($t, $way) = @_;
 
-    return ($t->workers_of(($idp{$way}->held())[0]{stream}{peer_port}))[0];
+    return ($t->workers_of(($idp{$way}->held())[0]{stream}))[0];
 }
 
 

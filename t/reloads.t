@@ -300,7 +300,7 @@ cmp_ok(left($t, @old), '<', 2, 'workers with nothing to do leave at once');
 # a changed secret
 
 my $client = $t->start('GET', '/slow');
-my ($old) = $t->workers_of($client->{port});
+my ($old) = $t->workers_of($client->{stream});
 
 wait_until { $api->count('/slow') };
 $t->reload($config, SECRET => 'second-secret');
@@ -406,7 +406,7 @@ hold('client-timer');
 $t->reload($config, CLIENT => 'client-timer');
 wait_until { $idp->held() };
 
-my ($owner) = $t->workers_of(($idp->held())[0]{stream}{peer_port});
+my ($owner) = $t->workers_of(($idp->held())[0]{stream});
 
 @connections = $t->connect_workers(1);
 @old = map { $_->{worker} } @connections;

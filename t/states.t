@@ -409,8 +409,7 @@ my $deadly = start(static => ['dead-static']);
 
 wait_until { exchanges('dead-static') };
 
-my ($dead) = $deadly->workers_of(
-    (exchanges('dead-static'))[0]{stream}{peer_port});
+my ($dead) = $deadly->workers_of((exchanges('dead-static'))[0]{stream});
 my ($alive) = grep { $_ != $dead } $deadly->workers();
 
 story($deadly, 'dead-static', hear('dead'), exchange(2), token(300));

@@ -62,14 +62,14 @@ my $uri = '/any?client=client-killed';
 ok(wait_until(sub { $t->get('/')->{status} == 200 }), 'workers serve');
 
 my @clients = map { Zertiban::Client->new($t->port()) } 1 .. 20;
-my @workers = $t->workers_of(map { $_->{port} } @clients);
+my @workers = $t->workers_of(map { $_->{stream} } @clients);
 
 $idp->hold();
 
 my ($own) = start_many(1, $uri);
 wait_until { $idp->held() };
 
-my ($owner) = $t->workers_of(($idp->held())[0]{stream}{peer_port});
+my ($owner) = $t->workers_of(($idp->held())[0]{stream});
 
 ok($owner, 'a worker runs the exchange');
 

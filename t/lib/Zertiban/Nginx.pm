@@ -352,17 +352,20 @@ sub workers {
 }
 
 
-# the workers that hold the connections from or to some ports
+# the workers at the other ends of some streams: a port alone may be that of
+# another connection, which goes elsewhere, as well
 
 sub workers_of {
-    my ($self, @ports) = @_;
+    my ($self, @streams) = @_;
 
+    my @ends = map { $_->{fh}->peerport() . ' ' . $_->{fh}->sockport() }
+               @streams;
     my %workers;
 
     wait_until { %workers = $self->find_workers(); !grep { !$workers{$_} }
-                                                       @ports };
+                                                       @ends };
 
-    return map { $workers{$_} } @ports;
+    return map { $workers{$_} } @ends;
 }
 
 
@@ -379,21 +382,22 @@ sub tcp_sockets {
 }
 
 
-# by all ports at once, since there may be thousands of old connections
+# by the ports of all connections at once, their own and the other one, since
+# there may be thousands of old ones
 
 sub find_workers {
     my ($self) = @_;
 
-    my (%ports, %workers);
+    my (%ends, %workers);
 
     for (tcp_sockets()) {
-        my ($socket, undef, @both) = @$_;
-        push @{$ports{$socket}}, @both;
+        my ($socket, $state, @ports) = @$_;
+        $ends{$socket} = "@ports" if $state ne '0A';
     }
 
     for my $pid ($self->processes()) {
         for my $socket (map { readlink($_) // () } glob "/proc/$pid/fd/*") {
-            $workers{$_} = $pid for @{$ports{$socket} || []};
+            $workers{$ends{$socket}} = $pid if $ends{$socket};
         }
     }
 
@@ -413,7 +417,7 @@ sub connect_workers {
         die 'a worker gets no connection' if ++$rounds > 50;
 
         my @clients = map { Zertiban::Client->new($self->port()) } 1 .. 20;
-        my @workers = $self->workers_of(map { $_->{port} } @clients);
+        my @workers = $self->workers_of(map { $_->{stream} } @clients);
 
         for my $client (@clients) {
             $client->{worker} = shift @workers;

@@ -73,7 +73,6 @@ sub accept {
 
         $stream->{number} = $self->{connections};
         $stream->{since} = Zertiban::Loop::since();
-        $stream->{peer_port} = $fh->peerport() if !$self->{unix};
         $stream->{on_handshake} = sub {
             push @{$self->{server_names}}, $_[0]{server_name};
         };
