@@ -204,8 +204,9 @@ ok(wait_until(sub {
         && $api->count('/plain/response?client=1') == 12
         && $api->count('/after/response?client=1') == 12
         && $idp->count() == 3
-        && seen(@others);
-}), 'clients are at each stage');
+        && seen(@others)
+        && !grep { $_->{out} ne '' } values %{$api->{streams}};
+}, 30), 'clients are at each stage');
 
 my @late = start_both('late');
 
