@@ -18,7 +18,7 @@ my %bits = (in => '', out => '');
 
 my %watched;
 my @timers;    # in the order of their times
-my @looks = (0) x 3;
+my @looks = (now()) x 3;
 
 
 sub now {
