@@ -72,7 +72,8 @@ sub stop {
 }
 
 
-# returns as soon as all requests have ended and are logged
+# returns as soon as all requests have ended and are logged; one whose worker
+# was killed has no status, and no line in the log
 
 sub finish {
     my ($self) = @_;
@@ -91,11 +92,11 @@ sub finish {
     wait_until {
         %logged = map { /^(\S+) (.*)/ }
                   split /^/, $self->{nginx}->read_file('logs/access.log');
-        !grep { !$logged{$_->{uri}} } @{$self->{sent}};
+        !grep { $_->{status} && !$logged{$_->{uri}} } @{$self->{sent}};
     } or die 'not all requests are logged';
 
     for my $request (@{$self->{sent}}) {
-        %fields = $logged{$request->{uri}} =~ /(\w+)=(\S*)/g;
+        %fields = ($logged{$request->{uri}} // '') =~ /(\w+)=(\S*)/g;
         @{$request}{qw(pid cache error)} = @fields{qw(pid cache error)};
     }
 }
