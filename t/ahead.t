@@ -132,12 +132,14 @@ sub exchanges {
 }
 
 
-# the seconds between the starts of exchanges
+# the seconds between the starts of exchanges: nginx has begun one before its
+# connection is seen here
 
 sub gaps {
-    my @times = map { $_->{time} } exchanges(@_);
+    my @exchanges = exchanges(@_);
 
-    return map { $times[$_] - $times[$_ - 1] } 1 .. $#times;
+    return map { $exchanges[$_]{time} - $exchanges[$_ - 1]{stream}{since} }
+           1 .. $#exchanges;
 }
 
 
@@ -269,22 +271,13 @@ my @moments = map { (gaps($_))[0] } @many;
 
 diag(sprintf 'refreshed after %.3f s to %.3f s', min(@moments),
      max(@moments));
-
-# a worker on a busy machine may come late between start and connection
-
-@moments = sort { $a <=> $b } @moments;
-
-cmp_ok($moments[@moments / 10], '>=', 2.85,
+cmp_ok(min(@moments), '>=', 2.85,
        'no refresh is earlier than zertiban_refresh_before and 10 %');
-cmp_ok($moments[0], '>=', 2.5, 'if the machine is not too busy for it');
 cmp_ok(max(@moments), '<', 4.1, 'and none much later');
 cmp_ok(max(@moments) - min(@moments), '>', 0.1, 'they are spread');
 
-my @halves = sort { $a <=> $b } map { gaps($_) } @early;
-
-cmp_ok($halves[@halves / 10], '>=', 1.95,
+cmp_ok(min(map { gaps($_) } @early), '>=', 1.95,
        'none is before half of the lifetime, with any refresh_before');
-cmp_ok($halves[0], '>=', 1.5, 'if the machine is not too busy for it');
 cmp_ok(max(map { (gaps($_))[0] } @early), '<', 3,
        'but well before the end');
 
@@ -365,8 +358,8 @@ for my $seconds (1, 2, 5) {
 my @cached = exchanges('cached');
 
 is(scalar @cached, @left + 1, 'a token that comes again is tried again');
-cmp_ok(min(gaps('cached')), '>=', 0.6, 'after a second at least');
-cmp_ok((gaps('cached'))[-1], '>=', 1.4, 'and later if no time was left');
+cmp_ok(min(gaps('cached')), '>=', 0.95, 'after a second at least');
+cmp_ok((gaps('cached'))[-1], '>=', 1.75, 'and later if no time was left');
 
 my %cached;
 
@@ -401,7 +394,7 @@ my @refused = grep { $_->{end} < $again->{time} } @slow;
 my @served = grep { $_->{start} > $again->{time} + 1 } @slow;
 
 is($idp->count('slow-1s'), 2, 'a token may have expired when it comes');
-cmp_ok($again->{time} - $slow->{time}, '>=', 2.1,
+cmp_ok((gaps('slow-1s'))[0], '>=', 2.45,
        'the next attempt is a second later');
 is(count_of(map { "$_->{status} $_->{error}" } @refused),
    '502 idp_bad_response: ' . @refused, 'requests are refused');
@@ -421,7 +414,7 @@ for my $path ('/any?client=shared-3s', @sparse) {
        'in time: only the first requests wait');
 }
 
-cmp_ok(min(gaps('shared-3s')), '>=', 1.1,
+cmp_ok(min(gaps('shared-3s')), '>=', 1.45,
        'one exchange for a refresh, though four workers see it');
 
 is($waited, 1, 'a token that only was waited for is not refreshed');
@@ -438,6 +431,8 @@ is($idp->count('left-4s'), 2, 'is refreshed once, and no more');
 
 my @gaps = sort { $a <=> $b } map { gaps($_) }
            uniq(map { $_->{client_id} } @{$idp->{requests}});
+
+# a worker on a busy machine may come late between start and connection
 
 cmp_ok($gaps[@gaps / 50], '>=', 0.95,
        'no two exchanges of a credential are within a second');

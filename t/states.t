@@ -685,29 +685,24 @@ sub longest {
 # began it, and when the IdP answered it
 
 sub begun {
-    my ($client, $n) = @_;
-
-    my $exchange = (exchanges($client))[$n - 1];
-
-    return $exchange ? $exchange->{time} : 0;
+    return nth_exchange(@_)->{time} // 0;
 }
 
 
 sub started {
-    my ($client, $n) = @_;
-
-    my $exchange = (exchanges($client))[$n - 1];
-
-    return $exchange ? $exchange->{stream}{since} : 0;
+    return nth_exchange(@_)->{stream}{since} // 0;
 }
 
 
 sub ended {
+    return nth_exchange(@_)->{end} // 0;
+}
+
+
+sub nth_exchange {
     my ($client, $n) = @_;
 
-    my $exchange = (exchanges($client))[$n - 1];
-
-    return $exchange ? $exchange->{end} : 0;
+    return (exchanges($client))[$n - 1] // {};
 }
 
 
